@@ -1,0 +1,27 @@
+//! The nouns everybody in Portcullis speaks: time, claims, subjects, sessions, needs.
+//!
+//! This crate holds values and nothing that acts: no I/O, no crypto, no wire format. Time is read in
+//! exactly one place, [`SystemClock`].
+//!
+//! # Glossary
+//! *Principal*: issuer and subject, the only key of a person. *Subject*: what policy sees of whoever asks.
+//! *Session*: one sign-in, known by a [`SessionKey`]. *Need*: what a request lacks that a sign-in could give.
+//!
+//! ```
+//! use portcullis_identity::Timestamp;
+//! use std::time::Duration;
+//! let login = Timestamp::from_unix_seconds(1_700_000_000);
+//! assert_eq!(login.saturating_add(Duration::from_secs(60)).since(login), Duration::from_secs(60));
+//! ```
+
+mod claims;
+mod need;
+mod session;
+mod subject;
+mod time;
+
+pub use claims::{ClaimKind, ClaimValue, Claims, ClaimsError, MAX_CLAIMS_BYTES};
+pub use need::Needs;
+pub use session::{Principal, ProviderName, Session, SessionKey};
+pub use subject::{Device, DeviceState, Group, Subject};
+pub use time::{Clock, ManualClock, SystemClock, Timestamp};
