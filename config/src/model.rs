@@ -110,9 +110,18 @@ pub struct Listen {
     /// Plain HTTP that redirects to https.
     pub redirect: Option<SocketAddr>,
     /// broker and authn for other hosts, over mutual TLS.
-    pub internal: Option<SocketAddr>,
+    pub internal: Internal,
     /// `/metrics`, `/livez`, `/readyz`.
     pub telemetry: Option<SocketAddr>,
+}
+
+/// Where other hosts reach the services of this process, over mutual TLS; `listen: {internal: {broker: …, authn: …}}`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Internal {
+    /// The broker's gRPC; 5443 by custom.
+    pub broker: Option<SocketAddr>,
+    /// authn's HTTP/2; 5444 by custom.
+    pub authn: Option<SocketAddr>,
 }
 
 /// Certificates of the public listener.
