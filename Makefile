@@ -1,0 +1,67 @@
+# Portcullis. `make` says what is missing; `make demo` runs it; `make test` proves it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+BIN := $(TARGET)/debug/portcullis
+
+.PHONY: all demo test fmt clippy unit edge browser doc bench release tools test-tools install clean
+
+all: tools
+	@echo "Everything to build Portcullis is here. Next: make demo, make test, make release."
+
+# What a build needs, with the command that brings it.
+tools:
+	@missing=
+	for tool in cargo gcc g++ make cmake; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done
+	if [ -n "$$missing" ]; then
+	  echo "Missing:$$missing"
+	  case "$$missing" in *cargo*) echo "  Rust 1.90 or later: https://rustup.rs";; esac
+	  echo "  on Debian: apt-get install gcc g++ make cmake"
+	  exit 1
+	fi
+
+# One process, no configuration, no other program: https://hello.localhost:8443
+demo: tools
+	$(CARGO) build --package portcullis
+	exec $(BIN) demo
+
+demo-check: tools
+	$(CARGO) build --package portcullis
+	exec $(BIN) demo --check
+
+# Everything that proves it, in the order of speed.
+test: tools test-tools
+	./scripts/test
+
+# The browser, the identity provider's packages, promtool.
+test-tools:
+	./scripts/test-tools
+
+fmt:
+	$(CARGO) fmt --all --check
+
+clippy:
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+release: tools
+	$(CARGO) build --release --package portcullis
+
+# Ratios of one run against a named baseline; see docs/performance.md.
+bench: tools
+	$(CARGO) build --release --package portcullis --package portcullis-bench
+	./scripts/bench
+
+# Binary, unit and example configuration; run as root.
+install: release
+	install -Dm755 $(TARGET)/release/portcullis $(DESTDIR)/usr/bin/portcullis
+	install -Dm644 deploy/portcullis.service $(DESTDIR)/usr/lib/systemd/system/portcullis.service
+	install -Dm644 deploy/portcullis.sysusers $(DESTDIR)/usr/lib/sysusers.d/portcullis.conf
+	install -Dm644 config/examples/minimal.yaml $(DESTDIR)/usr/share/doc/portcullis/examples/minimal.yaml
+
+clean:
+	$(CARGO) clean
