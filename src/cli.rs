@@ -1,0 +1,178 @@
+//! The command line: what can be asked for, nothing of how it is done.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// An identity-aware edge proxy: signs people in at their identity provider and checks every request against a
+/// policy before the service behind sees it.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, about, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be asked for.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the services that the configuration names, in the foreground.
+    Run(ConfigFile),
+    /// Try it: proxy, identity provider and two applications on loopback, without any configuration.
+    Demo(Demo),
+    /// Read a configuration as `run` would and say what is wrong or doubtful in it.
+    Check(Check),
+    /// Show what a running process does: generation, replica, providers, certificates.
+    Status(Status),
+    /// Say why a request was permitted or denied, by the request id of its answer.
+    Explain(Explain),
+    /// Have a running process read its configuration again, now.
+    Reload(Admin),
+    /// End sessions of a running deployment.
+    #[command(subcommand)]
+    Sessions(Sessions),
+    /// Make, look at and export the cluster secret.
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Decide requests against policies without a server.
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Print the JSON Schema of the configuration.
+    Schema,
+}
+
+/// Where the configuration is.
+#[derive(Args, Clone, Debug)]
+pub struct ConfigFile {
+    /// The configuration file.
+    #[arg(long, short, value_name = "FILE", default_value = "/etc/portcullis/portcullis.yaml")]
+    pub config: PathBuf,
+}
+
+/// Options of `demo`.
+#[derive(Args, Debug)]
+pub struct Demo {
+    /// The port of the proxy on loopback.
+    #[arg(long, default_value_t = 8443)]
+    pub port: u16,
+    /// Take the whole tour unattended and exit: 0 if every step did what it promises.
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// Options of `check`.
+#[derive(Args, Debug)]
+pub struct Check {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub file: ConfigFile,
+    /// How findings are written.
+    #[arg(long, value_enum, default_value_t = Findings::Text)]
+    pub format: Findings,
+}
+
+/// How findings are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Findings {
+    /// For people, with the lines in question.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// Which running process is meant.
+#[derive(Args, Clone, Debug)]
+pub struct Admin {
+    /// Where the configuration is: it names the folder of the admin socket.
+    #[command(flatten)]
+    pub file: ConfigFile,
+    /// The admin socket itself, instead of a configuration.
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+}
+
+/// Options of `status`.
+#[derive(Args, Debug)]
+pub struct Status {
+    /// Which process.
+    #[command(flatten)]
+    pub admin: Admin,
+    /// The whole answer as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `explain`.
+#[derive(Args, Debug)]
+pub struct Explain {
+    /// The request id, as the page, the `X-Request-Id` header or the access event show it.
+    pub request_id: String,
+    /// Which process.
+    #[command(flatten)]
+    pub admin: Admin,
+    /// The whole record as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What can be done to sessions.
+#[derive(Debug, Subcommand)]
+pub enum Sessions {
+    /// End every session of a user: on every host, with their open streams.
+    End(EndSessions),
+}
+
+/// Options of `sessions end`.
+#[derive(Args, Debug)]
+pub struct EndSessions {
+    /// The user's issuer, as in the provider's configuration.
+    #[arg(long)]
+    pub issuer: String,
+    /// The user's subject (`sub`) at that issuer.
+    #[arg(long)]
+    pub subject: String,
+    /// Which process.
+    #[command(flatten)]
+    pub admin: Admin,
+}
+
+/// What can be done with keys.
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// Print a new line for a key ring file.
+    New,
+    /// Print the key ids of a key ring, the sealing one first.
+    Ids(ConfigFile),
+    /// Print only the keys that some services need, so that an edge host never holds the secret itself.
+    Export(Export),
+}
+
+/// Options of `keys export`.
+#[derive(Args, Debug)]
+pub struct Export {
+    /// Where the configuration is: it names the secret.
+    #[command(flatten)]
+    pub file: ConfigFile,
+    /// The services the other host runs.
+    #[arg(long, value_enum, value_delimiter = ',', required = true)]
+    pub services: Vec<ServiceName>,
+}
+
+/// A service, as the command line writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ServiceName {
+    /// User traffic.
+    Proxy,
+    /// Sign-in.
+    Authn,
+    /// Sessions and tokens.
+    Broker,
+}
+
+/// What can be done with policies.
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// Decide JSON lines from standard input; one JSON line of answer for each.
+    Eval,
+}

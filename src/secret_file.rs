@@ -1,0 +1,85 @@
+//! The cluster secret of an all-in-one process: made at first start, 0600, then only read.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use portcullis_config::SecretSource;
+use portcullis_keys::{KeyRing, KeyRingError, Random};
+
+/// Why the keys could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The file could not be read or made.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Others than its owner may read it.
+    #[error("{}: mode {mode:o} lets others read the cluster secret; chmod 600 it", path.display())]
+    TooOpen {
+        /// Which file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Not a key ring.
+    #[error("the cluster secret cannot be used")]
+    KeyRing(#[from] KeyRingError),
+}
+
+/// The key ring that the configuration names.
+///
+/// # Errors
+/// See [`SecretError`].
+pub fn key_ring(source: &SecretSource, random: &dyn Random) -> Result<KeyRing, SecretError> {
+    match source {
+        SecretSource::Text(text) => Ok(KeyRing::parse(text.expose())?),
+        SecretSource::StateFile(path) => read_or_make(path, random),
+    }
+}
+
+fn read_or_make(path: &Path, random: &dyn Random) -> Result<KeyRing, SecretError> {
+    let failed = |source| SecretError::File { path: path.to_owned(), source };
+    match fs::read_to_string(path) {
+        Ok(text) => {
+            let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
+            if mode & 0o077 != 0 {
+                return Err(SecretError::TooOpen { path: path.to_owned(), mode });
+            }
+            Ok(KeyRing::parse(&text)?)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let (ring, text) = KeyRing::generate(random);
+            write_new(path, text.as_bytes()).map_err(failed)?;
+            tracing::info!(path = %path.display(), "made the cluster secret");
+            Ok(ring)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Writes a file that did not exist, readable by its owner only, complete and on disk when this returns: it is
+/// written beside its place and linked there, so that a crash never leaves half a secret.
+pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    let linked = fs::hard_link(&beside, path);
+    fs::remove_file(&beside)?;
+    linked?;
+    // The name is durable only once its folder is.
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// Makes a folder, and those above it, for its owner only.
+pub fn private_folder(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
