@@ -15,12 +15,17 @@
 //! ```
 
 mod claims;
+mod groups;
 mod need;
 mod session;
 mod subject;
 mod time;
 
-pub use claims::{ClaimKind, ClaimValue, Claims, ClaimsError, MAX_CLAIMS_BYTES};
+pub use claims::{
+    ClaimKind, ClaimValue, Claims, ClaimsError, Found, MAX_CLAIMS_BYTES, MAX_CLAIMS_DEPTH, NameKey, canonical_number,
+    compare_numbers,
+};
+pub use groups::Groups;
 pub use need::Needs;
 pub use session::{Principal, ProviderName, Session, SessionKey};
 pub use subject::{Device, DeviceState, Group, Subject};

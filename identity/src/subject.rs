@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::Claims;
+use crate::{Claims, Groups};
 
 /// The person or machine a decision is about: the facts that criteria about the subject read.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +16,7 @@ pub struct Subject {
     /// The session's claims overlaid by the user's.
     pub claims: Claims,
     /// The directory's groups; `None` where the directory does not know the user.
-    pub groups: Option<Arc<[Group]>>,
+    pub groups: Option<Groups>,
     /// The devices this session has used.
     pub devices: Arc<[Device]>,
 }
