@@ -1,0 +1,1 @@
+//! A relying party against a provider that misbehaves on demand.
