@@ -79,7 +79,6 @@ fn mac(key: &hmac::Key, bind: &[u8; 16], txn: &[u8; 16], label: &str) -> [u8; 32
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::{KeyRing, SystemRandom};
 
     #[test]
