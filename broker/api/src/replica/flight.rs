@@ -1,0 +1,100 @@
+//! Fetches in flight: one per key, whoever asks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use portcullis_identity::SessionKey;
+use tokio::sync::watch;
+
+use super::table::Landing;
+use super::{Change, Replica, Resolved};
+use crate::client::{FETCH_TIMEOUT, Fetched};
+
+/// The most fetches in flight; a further one is told that the broker did not answer.
+const IN_FLIGHT: usize = 16_384;
+/// How often a fetch asks again because the stream told of something newer than the answer.
+const ATTEMPTS: usize = 4;
+
+/// The fetches in flight by key.
+#[derive(Debug, Default)]
+pub(super) struct Flights {
+    by_key: DashMap<SessionKey, watch::Receiver<Option<Resolved>>>,
+    // The map's own count would lock every shard.
+    count: AtomicUsize,
+}
+
+pub(super) async fn fetch(replica: &Arc<Replica>, key: &SessionKey) -> Resolved {
+    let Some(mut landed) = join(replica, key) else { return Resolved::Missing };
+    // The flight ends within its own deadline; a flight that died without an answer closes the channel.
+    match landed.wait_for(Option::is_some).await {
+        Ok(resolved) => resolved.clone().unwrap_or(Resolved::Missing),
+        Err(_) => Resolved::Missing,
+    }
+}
+
+/// Boards the flight for `key`, which starts with its first passenger. A task of its own flies it, so that
+/// a caller who goes away strands nobody; it lives no longer than [`FETCH_TIMEOUT`].
+fn join(replica: &Arc<Replica>, key: &SessionKey) -> Option<watch::Receiver<Option<Resolved>>> {
+    let flights = &replica.flights;
+    match flights.by_key.entry(*key) {
+        Entry::Occupied(flight) => Some(flight.get().clone()),
+        Entry::Vacant(place) => {
+            if flights.count.fetch_add(1, Ordering::Relaxed) >= IN_FLIGHT {
+                flights.count.fetch_sub(1, Ordering::Relaxed);
+                return None;
+            }
+            let (sender, receiver) = watch::channel(None);
+            place.insert(receiver.clone());
+            let flight = Flight { replica: Arc::clone(replica), key: *key };
+            tokio::spawn(async move {
+                let resolved = tokio::time::timeout(FETCH_TIMEOUT, flight.fly()).await.unwrap_or(Resolved::Missing);
+                // Off the map before the answer: who comes later asks the table, then a new flight.
+                drop(flight);
+                sender.send_replace(Some(resolved));
+            });
+            Some(receiver)
+        }
+    }
+}
+
+/// One fetch; leaves the map when dropped, also by a panic.
+struct Flight {
+    replica: Arc<Replica>,
+    key: SessionKey,
+}
+
+impl Flight {
+    async fn fly(&self) -> Resolved {
+        for _ in 0..ATTEMPTS {
+            let answer = self.replica.client.fetch_many(std::slice::from_ref(&self.key)).await;
+            let Fetched { server, head, sessions } = match answer {
+                Ok(fetched) => fetched,
+                Err(error) => {
+                    tracing::debug!(session.key = %self.key, error = &error as &dyn std::error::Error, "session not fetched");
+                    return Resolved::Missing;
+                }
+            };
+            let session = sessions.into_iter().next().map(Arc::new);
+            match self.replica.table.land(Some(server), head, &self.key, session) {
+                Landing::Held(session) => return Resolved::Session(session),
+                Landing::Gone { was_held } => {
+                    if was_held {
+                        self.replica.announce(Change::Ended(self.key));
+                    }
+                    return Resolved::Absent;
+                }
+                Landing::TooOld => {}
+            }
+        }
+        Resolved::Missing
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.replica.flights.by_key.remove(&self.key);
+        self.replica.flights.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,192 @@
+//! Following the broker's log: what keeps a replica true.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use portcullis_identity::SessionKey;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::uses::REPORT_EVERY;
+use super::{Change, Replica};
+use crate::client::{FETCH_BATCH, Fetched, TOUCH_BATCH};
+use crate::{BrokerError, Feed, FeedEvent, ServerId};
+
+/// A stream without a word for this long is dead: the broker speaks each second.
+const SILENCE: Duration = Duration::from_secs(4);
+/// The pauses between two attempts to reach the broker: a restarted one is found at once.
+const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// The sessions that a reset fetches again by itself, most recently used first; the rest come when asked for.
+const REFILL: usize = 8192;
+/// How often a stale replica looks whether it is fresh again, only to say so.
+const FRESH_AGAIN: Duration = Duration::from_millis(200);
+/// How long the last report of uses may delay the end of `run`.
+const LAST_REPORT: Duration = Duration::from_secs(1);
+
+/// Why a stream ended.
+#[derive(Debug, thiserror::Error)]
+enum StreamEnd {
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    #[error("stream silent")]
+    Silent,
+    #[error("stream closed by the broker")]
+    Closed,
+    #[error("stream without a start")]
+    NoStart,
+}
+
+impl Replica {
+    /// Follows the broker until `stop`: applies its log, reports uses, and says when the copy goes stale.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        tokio::select! {
+            // Dropping the loops anywhere is safe: the table is whole between two awaits, and a stream that
+            // broke off resumes from the version applied last.
+            () = stop.cancelled() => {}
+            () = self.follow() => {}
+            () = self.report() => {}
+            () = self.tell_staleness() => {}
+        }
+        self.following.store(false, Ordering::Relaxed);
+        self.report_last().await;
+    }
+
+    async fn report_last(&self) {
+        if tokio::time::timeout(LAST_REPORT, self.report_once()).await.is_err() {
+            tracing::warn!("last uses not reported");
+        }
+    }
+
+    async fn follow(self: &Arc<Self>) {
+        let mut pause = PAUSE;
+        let mut told = false;
+        loop {
+            let end = self.follow_once().await;
+            if self.following.swap(false, Ordering::Relaxed) {
+                (pause, told) = (PAUSE, false);
+            }
+            if !told {
+                tracing::warn!(error = &end as &dyn std::error::Error, "broker stream lost");
+                told = true;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    async fn follow_once(self: &Arc<Self>) -> StreamEnd {
+        match self.client.watch(self.table.cursor()).await {
+            Ok(mut feed) => match self.apply_all(&mut feed).await {
+                Ok(never) => match never {},
+                Err(end) => end,
+            },
+            Err(error) => error.into(),
+        }
+    }
+
+    async fn apply_all(self: &Arc<Self>, feed: &mut Feed) -> Result<std::convert::Infallible, StreamEnd> {
+        let FeedEvent::Start { server, version, reset } = next(feed).await? else { return Err(StreamEnd::NoStart) };
+        // Aborted with the stream: a new one may reset again.
+        let _refill = (reset || !self.table.follows(server)).then(|| self.start_over(server, version));
+        self.freshness.heard(Instant::now());
+        self.following.store(true, Ordering::Relaxed);
+        tracing::info!(broker.server = %server, broker.version = version, broker.reset = reset, "following the broker");
+        loop {
+            self.apply(next(feed).await?)?;
+            self.freshness.heard(Instant::now());
+        }
+    }
+
+    /// Drops everything held and fetches what was used last again.
+    fn start_over(self: &Arc<Self>, server: ServerId, version: u64) -> AbortOnDropHandle<()> {
+        let keys = self.table.reset(server, version, REFILL);
+        self.announce(Change::Reset);
+        AbortOnDropHandle::new(tokio::spawn(refill(Arc::clone(self), keys)))
+    }
+
+    fn apply(&self, event: FeedEvent) -> Result<(), StreamEnd> {
+        match event {
+            FeedEvent::Ended { key, version, reason } => {
+                self.table.end(&key, version);
+                self.announce(Change::Ended(key));
+                tracing::debug!(session.key = %key, reason = reason.as_str(), "session ended");
+            }
+            FeedEvent::Changed { version, session } => {
+                let key = session.key;
+                self.table.change(*session, version);
+                self.announce(Change::Changed(key));
+            }
+            FeedEvent::Heartbeat { version } => self.table.advance(version),
+            FeedEvent::Start { server: _, version: _, reset: _ } => return Err(StreamEnd::NoStart),
+        }
+        Ok(())
+    }
+
+    async fn report(&self) {
+        loop {
+            tokio::time::sleep(REPORT_EVERY).await;
+            self.report_once().await;
+        }
+    }
+
+    /// Reports what waits. Reports that do not arrive are lost; the next use makes new ones.
+    async fn report_once(&self) {
+        loop {
+            let uses = self.uses.take(TOUCH_BATCH);
+            if uses.is_empty() {
+                return;
+            }
+            self.table.refresh(&uses);
+            let count = uses.len();
+            if let Err(error) = self.client.touch(uses).await {
+                tracing::debug!(error = &error as &dyn std::error::Error, count, "last uses not reported");
+                return;
+            }
+        }
+    }
+
+    async fn tell_staleness(&self) {
+        loop {
+            self.until_stale().await;
+            self.announce(Change::Stale);
+            tracing::error!("replica is stale");
+            while self.freshness.is_stale(Instant::now()) {
+                tokio::time::sleep(FRESH_AGAIN).await;
+            }
+        }
+    }
+
+    async fn until_stale(&self) {
+        loop {
+            let left = self.freshness.left(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left).await;
+        }
+    }
+}
+
+async fn next(feed: &mut Feed) -> Result<FeedEvent, StreamEnd> {
+    match tokio::time::timeout(SILENCE, feed.next()).await {
+        Err(_) => Err(StreamEnd::Silent),
+        Ok(Ok(None)) => Err(StreamEnd::Closed),
+        Ok(Ok(Some(event))) => Ok(event),
+        Ok(Err(error)) => Err(error.into()),
+    }
+}
+
+/// Fetches what a reset dropped, most recently used first. A batch that does not arrive ends it: whatever
+/// is missing comes when it is asked for.
+async fn refill(replica: Arc<Replica>, keys: Vec<SessionKey>) {
+    for batch in keys.chunks(FETCH_BATCH) {
+        let Ok(Fetched { server, head, mut sessions }) = replica.client.fetch_many(batch).await else { return };
+        for key in batch {
+            let session = sessions.iter().position(|session| session.key == *key).map(|at| sessions.swap_remove(at));
+            replica.table.land(Some(server), head, key, session.map(Arc::new));
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The generated wire types and their conversions: for this crate and the broker, nobody else.
+
+mod convert;
+mod redact;
+
+/// What prost and tonic make of `proto/broker.proto`; `tests/generated.rs` keeps it fresh.
+#[rustfmt::skip]
+#[expect(
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    clippy::large_enum_variant,
+    clippy::too_many_lines,
+    unused_qualifications,
+    reason = "generated code brings its own, and is shaped as its generator likes"
+)]
+pub mod generated;
+
+pub use convert::{
+    WireError, create_request, end_reason, end_request, end_selector, ended, ended_message, id, key, new_session,
+    reason_message, secret, session, session_message, tokens, tokens_message,
+};
