@@ -1,0 +1,52 @@
+//! The yardstick's baseline: the least a proxy on the same engine can do. Same Pingora, same allocator, same TLS
+//! provider, same listener buffers, no decision. `pass_through LISTEN CERT KEY UPSTREAM`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pingora::prelude::{HttpPeer, Server};
+use pingora_core::listeners::tls::TlsSettings;
+use pingora_core::modules::http::HttpModules;
+use pingora_core::server::configuration::ServerConf;
+use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+struct PassThrough {
+    upstream: HttpPeer,
+}
+
+#[async_trait]
+impl ProxyHttp for PassThrough {
+    type CTX = ();
+
+    fn new_ctx(&self) -> Self::CTX {}
+
+    // The default adds a compressor to every request; the proxy under test has none either.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    async fn upstream_peer(&self, _session: &mut Session, _ctx: &mut ()) -> pingora::Result<Box<HttpPeer>> {
+        Ok(Box::new(self.upstream.clone()))
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_installed| "a TLS provider is installed already")?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [listen, certificate, key, upstream] = arguments.as_slice() else {
+        return Err("pass_through LISTEN CERT KEY UPSTREAM".into());
+    };
+    let conf = ServerConf { threads: 1, upstream_keepalive_pool_size: 1024, ..ServerConf::default() };
+    let mut server = Server::new_with_opt_and_conf(None, conf);
+    server.bootstrap();
+    let app = PassThrough { upstream: HttpPeer::new(upstream.as_str(), false, String::new()) };
+    let mut service = http_proxy_service(&Arc::clone(&server.configuration), app);
+    let mut tls = TlsSettings::intermediate(certificate, key)?;
+    tls.enable_h2();
+    service.add_tls_with_settings(listen, None, tls);
+    server.add_service(service);
+    server.run_forever();
+}

@@ -1,0 +1,209 @@
+//! The next generation: load, build, swap. Any failure keeps the old one whole and says so.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use portcullis_config::{Config, Generation, LoadError, Loaded, ProcessEnvironment, Watcher};
+use portcullis_identity::{Clock, Timestamp};
+use prometheus::{Counter, Gauge, IntCounterVec, IntGauge, Opts, Registry};
+use tokio::sync::mpsc;
+
+use crate::house::House;
+
+/// What became of the latest attempts; what `status` shows.
+#[derive(Clone, Debug)]
+pub struct Generations {
+    /// The generation that serves.
+    pub current: Generation,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why the latest attempt was refused, if it was: lines of `file:line:column: message`.
+    pub last_error: Option<String>,
+    /// What the file changed that only a restart can follow.
+    pub restart_for: Vec<&'static str>,
+}
+
+/// Why a generation is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The file or something it references.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The configuration reads well but cannot be served.
+    #[error("{0}")]
+    Build(String),
+}
+
+/// Owns the configuration's file and the state of its generations.
+#[derive(Debug)]
+pub struct Reloader {
+    path: PathBuf,
+    config: Arc<Config>,
+    state: Arc<ArcSwap<Generations>>,
+    clock: Arc<dyn Clock>,
+    metrics: ReloadMetrics,
+    watcher: Option<Watcher>,
+}
+
+#[derive(Debug)]
+struct ReloadMetrics {
+    success: IntGauge,
+    timestamp: Gauge,
+    attempts: IntCounterVec,
+    seconds: Counter,
+}
+
+impl Reloader {
+    /// Starts from what `run` loaded. Messages on the returned channel say that a file changed.
+    ///
+    /// # Errors
+    /// A metric of that name is registered already.
+    pub fn new(
+        path: PathBuf,
+        loaded: Loaded,
+        clock: Arc<dyn Clock>,
+        registry: &Registry,
+    ) -> Result<(Self, mpsc::Receiver<()>), prometheus::Error> {
+        let metrics = ReloadMetrics::register(registry)?;
+        let Loaded { config, files } = loaded;
+        let now = clock.now();
+        metrics.succeeded(now);
+        let first = Generations { current: config.generation, since: now, last_error: None, restart_for: Vec::new() };
+        let (changes, receiver) = mpsc::channel(1);
+        let watcher = match Watcher::new(files) {
+            Ok((watcher, changed)) => {
+                forward_changes(changed, changes);
+                Some(watcher)
+            }
+            Err(error) => {
+                // SIGHUP and `portcullis reload` still work.
+                tracing::error!(error = %error, "configuration files are not watched");
+                None
+            }
+        };
+        let state = Arc::new(ArcSwap::from_pointee(first));
+        Ok((Self { path, config, state, clock, metrics, watcher }, receiver))
+    }
+
+    /// The state, for `status`.
+    pub fn state(&self) -> Arc<ArcSwap<Generations>> {
+        Arc::clone(&self.state)
+    }
+
+    /// Reads everything again and serves it, or keeps what serves now and says why.
+    ///
+    /// # Errors
+    /// See [`ReloadError`]; the old generation goes on.
+    pub async fn reload(&mut self, house: &House) -> Result<Generation, ReloadError> {
+        let began = tokio::time::Instant::now();
+        let outcome = self.attempt(house).await;
+        self.metrics.seconds.inc_by(began.elapsed().as_secs_f64());
+        match &outcome {
+            Ok(generation) => {
+                self.metrics.succeeded(self.clock.now());
+                tracing::info!(config.generation = %generation, "configuration applied");
+            }
+            Err(error) => {
+                self.metrics.failed();
+                tracing::error!(error = %error, config.generation = %self.config.generation,
+                    "configuration refused; the generation before goes on");
+                let before = self.state.load_full();
+                self.state.store(Arc::new(Generations { last_error: Some(error.to_string()), ..(*before).clone() }));
+            }
+        }
+        outcome
+    }
+
+    async fn attempt(&mut self, house: &House) -> Result<Generation, ReloadError> {
+        let path = self.path.clone();
+        let loading = tokio::task::spawn_blocking(move || portcullis_config::load(&path, &ProcessEnvironment));
+        let loaded = loading.await.map_err(|error| ReloadError::Build(format!("loading ended early: {error}")))?;
+        let Loaded { config, files } = loaded.inspect_err(|error| self.follow_failed(error))?;
+        // Whatever is wrong with the new generation, a change of its files is the way to mend it.
+        if let Some(watcher) = &self.watcher {
+            watcher.follow(files);
+        }
+        house.publish(&config).await.map_err(ReloadError::Build)?;
+        let restart_for = restart_for(&self.config, &config);
+        for section in &restart_for {
+            tracing::warn!(section, "changed in the file, but only a restart follows it");
+        }
+        let generation = config.generation;
+        let now = self.clock.now();
+        self.state.store(Arc::new(Generations { current: generation, since: now, last_error: None, restart_for }));
+        self.config = config;
+        Ok(generation)
+    }
+
+    /// A refused file may reference others than the one before: a change of any of them may mend it.
+    fn follow_failed(&self, error: &LoadError) {
+        if let Some(watcher) = &self.watcher {
+            watcher.follow(error.files().to_vec());
+        }
+    }
+}
+
+impl ReloadMetrics {
+    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let success = IntGauge::new(
+            "portcullis_config_last_reload_success",
+            "1 if the latest configuration was applied, 0 if it was refused.",
+        )?;
+        let timestamp = Gauge::new(
+            "portcullis_config_last_reload_success_timestamp_seconds",
+            "When a configuration was last applied, in Unix time.",
+        )?;
+        let attempts = IntCounterVec::new(
+            Opts::new("portcullis_config_reloads_total", "Attempts to apply a configuration, by result."),
+            &["result"],
+        )?;
+        let seconds =
+            Counter::new("portcullis_config_reload_seconds_total", "Time spent on loading and building configurations.")?;
+        registry.register(Box::new(success.clone()))?;
+        registry.register(Box::new(timestamp.clone()))?;
+        registry.register(Box::new(attempts.clone()))?;
+        registry.register(Box::new(seconds.clone()))?;
+        Ok(Self { success, timestamp, attempts, seconds })
+    }
+
+    fn succeeded(&self, now: Timestamp) {
+        self.success.set(1);
+        #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit into 53 bits")]
+        self.timestamp.set(now.unix_seconds() as f64);
+        self.attempts.with_label_values(&["applied"]).inc();
+    }
+
+    fn failed(&self) {
+        self.success.set(0);
+        self.attempts.with_label_values(&["refused"]).inc();
+    }
+}
+
+/// What only a restart can follow.
+fn restart_for(old: &Config, new: &Config) -> Vec<&'static str> {
+    let changes = [
+        ("services", old.services != new.services),
+        ("run_dir and state_dir", old.directories != new.directories),
+        ("listen", old.listen != new.listen),
+        ("storage", old.storage != new.storage),
+        ("siblings", old.siblings != new.siblings),
+        ("replica", old.replica != new.replica),
+        ("telemetry", old.telemetry != new.telemetry),
+    ];
+    changes.into_iter().filter(|(_, changed)| *changed).map(|(section, _)| section).collect()
+}
+
+/// Carries the watcher's messages into the runtime. The thread ends with the watcher or with the receiver.
+fn forward_changes(changed: std::sync::mpsc::Receiver<()>, changes: mpsc::Sender<()>) {
+    let forwarding = std::thread::Builder::new().name("config-changes".into()).spawn(move || {
+        while changed.recv().is_ok() {
+            if changes.blocking_send(()).is_err() {
+                break;
+            }
+        }
+    });
+    if let Err(error) = forwarding {
+        tracing::error!(error = %error, "configuration files are not watched");
+    }
+}
