@@ -1,0 +1,267 @@
+//! The gate itself: the newest generation, and the one decision of a request.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use portcullis_config::{EncodedSlashes, Route};
+use portcullis_identity::{Needs, Session, Timestamp};
+use portcullis_policy::{ClientCertificate, Decision, Effect, Facts, Request};
+
+use crate::{
+    Audience, Challenge, Grant, Malformed, Missing, PortalEntry, Presented, PresentedCertificate, Refusal,
+    RefusalCause, RequestHead, RequestView, Snapshot, Verdict, portal,
+};
+
+/// Holds the newest [`Snapshot`] and answers by it. Shared by reference between all workers.
+#[derive(Debug)]
+pub struct Gate {
+    snapshot: ArcSwap<Snapshot>,
+}
+
+impl Gate {
+    /// A gate that answers by this generation.
+    #[must_use]
+    pub fn new(snapshot: Snapshot) -> Self {
+        Self { snapshot: ArcSwap::from_pointee(snapshot) }
+    }
+
+    /// Answers by this generation from now on. Requests that are being judged finish with the one before.
+    pub fn publish(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// The newest generation, for the control plane; requests are answered by [`Gate::admit`] alone, so that
+    /// none of them mixes two generations.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Parses a request's head, once, under the newest limits and names.
+    ///
+    /// # Errors
+    /// The first cause for which the head has no single meaning.
+    pub fn read<'a>(&self, head: &RequestHead<'a>) -> Result<RequestView<'a>, Malformed> {
+        let snapshot = self.snapshot.load();
+        RequestView::read(head, &snapshot.config().limits, &snapshot.config().sign_in)
+    }
+
+    /// Finds the route and decides, by one generation: the table of design §3. No lock, no allocation, no I/O.
+    ///
+    /// Called for requests whose destination is a route; again for open streams whose session changed.
+    #[must_use]
+    pub fn admit(&self, view: &RequestView<'_>, presented: &Presented, now: Timestamp) -> Verdict {
+        let snapshot = self.snapshot.load();
+        let generation = snapshot.generation();
+        let (standing, clear_cookie) = Standing::of(presented, now);
+        let session = standing.live().cloned();
+        let Some(route) = snapshot.table().find(view.host(), view.port(), view.canonical_path()) else {
+            let cause = RefusalCause::NoRoute;
+            return Verdict::Refuse(Refusal { cause, route: None, session, decision: None, clear_cookie, generation });
+        };
+        let route = Arc::clone(route);
+        if view.canonical_path().has_encoded_slash() && route.exchange.encoded_slashes == EncodedSlashes::Refuse {
+            let cause = RefusalCause::EncodedSlash;
+            let route = Some(route);
+            return Verdict::Refuse(Refusal { cause, route, session, decision: None, clear_cookie, generation });
+        }
+        let Judgement { outcome, decision } = judge(&route, &request(view), &standing, now);
+        match outcome {
+            Outcome::Forward => {
+                let identity = Arc::clone(snapshot.identity_headers());
+                Verdict::Forward(Grant { route, session, clear_cookie, decision, generation, identity })
+            }
+            Outcome::ForwardAnonymously => {
+                let identity = Arc::clone(snapshot.identity_headers());
+                Verdict::Forward(Grant { route, session: None, clear_cookie, decision, generation, identity })
+            }
+            Outcome::Challenge { missing, needs } => {
+                Verdict::Challenge(Challenge { route, needs, missing, session, clear_cookie, decision, generation })
+            }
+            Outcome::Refuse(cause) => Verdict::Refuse(Refusal {
+                cause,
+                route: Some(route),
+                session,
+                decision: Some(decision),
+                clear_cookie,
+                generation,
+            }),
+        }
+    }
+
+    /// The routes that this caller may reach, by the real decision, in file order; at most
+    /// [`MAX_PORTAL_ENTRIES`](crate::MAX_PORTAL_ENTRIES). For `/.portcullis/routes`; allocates.
+    #[must_use]
+    pub fn portal(&self, view: &RequestView<'_>, presented: &Presented, now: Timestamp) -> Vec<PortalEntry> {
+        portal::reachable(&self.snapshot.load(), view, &Standing::of(presented, now).0, now)
+    }
+}
+
+/// What was presented, as far as it counts at this instant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Standing<'p> {
+    Nobody,
+    Live(&'p Arc<Session>),
+    Unavailable,
+}
+
+impl<'p> Standing<'p> {
+    /// The standing, and whether the cookie that was presented is good for nothing any more.
+    pub(crate) fn of(presented: &'p Presented, now: Timestamp) -> (Self, bool) {
+        match presented {
+            Presented::Anonymous => (Self::Nobody, false),
+            Presented::Rejected => (Self::Nobody, true),
+            Presented::Unavailable => (Self::Unavailable, false),
+            Presented::Session(session) if session.is_over(now) => (Self::Nobody, true),
+            Presented::Session(session) => (Self::Live(session), false),
+        }
+    }
+
+    const fn live(&self) -> Option<&'p Arc<Session>> {
+        match self {
+            Self::Live(session) => Some(session),
+            Self::Nobody | Self::Unavailable => None,
+        }
+    }
+}
+
+/// What one route says to one request.
+pub(crate) struct Judgement {
+    pub(crate) outcome: Outcome,
+    pub(crate) decision: Decision,
+}
+
+/// The three ways of a verdict, before anything is put into its hands.
+pub(crate) enum Outcome {
+    Forward,
+    /// The session does not count on this route, and the route does not ask for one.
+    ForwardAnonymously,
+    Challenge {
+        missing: Missing,
+        needs: Needs,
+    },
+    Refuse(RefusalCause),
+}
+
+/// The facts of a request.
+fn request<'v>(view: &'v RequestView<'_>) -> Request<'v> {
+    // A certificate that is absent or unverified would be invalid only where a route has a client CA to
+    // validate it by. None has yet; what was presented anyway speaks for nobody.
+    let client_certificate = match view.client_certificate() {
+        PresentedCertificate::Absent => ClientCertificate { presented: false, valid: true, leaf: None },
+        PresentedCertificate::Unverified(leaf) => ClientCertificate { presented: true, valid: false, leaf: Some(leaf) },
+        PresentedCertificate::Verified(leaf) => ClientCertificate { presented: true, valid: true, leaf: Some(leaf) },
+    };
+    Request {
+        method: view.method().as_str(),
+        host: view.host(),
+        path: view.decoded_path(),
+        client_address: view.client_address(),
+        cors_preflight: view.audience() == Audience::Preflight,
+        client_certificate,
+        mcp_tool: None,
+    }
+}
+
+/// One decision: the table of design §3.
+pub(crate) fn judge(route: &Route, request: &Request<'_>, standing: &Standing<'_>, now: Timestamp) -> Judgement {
+    let decide = |session: Option<&Session>| {
+        let subject = session.map(|session| &session.subject);
+        route.policy.decide(&Facts { now, request: *request, subject, records: &[] })
+    };
+    match standing {
+        Standing::Live(session) => match Lack::of(route, session, now) {
+            None => judge_subject(decide(Some(session))),
+            // Another subject may come of the sign-in, so this one's rights say nothing.
+            Some(Lack::OtherProvider | Lack::Pause) => {
+                judge_nobody(decide(None), Lack::of(route, session, now), route)
+            }
+            // The same subject comes of it: if that one is refused anyway, the sign-in is spared.
+            Some(lack @ (Lack::Age | Lack::Class)) => match decide(Some(session)) {
+                decision if decision.effect == Effect::Permit => judge_nobody(decide(None), Some(lack), route),
+                decision => judge_subject(decision),
+            },
+        },
+        Standing::Nobody => judge_nobody(decide(None), None, route),
+        Standing::Unavailable => match judge_nobody(decide(None), None, route) {
+            Judgement { outcome: Outcome::Challenge { .. }, decision } => {
+                Judgement { outcome: Outcome::Refuse(RefusalCause::Unavailable), decision }
+            }
+            judgement => judgement,
+        },
+    }
+}
+
+/// A decision about a session that meets every need. What is unknown about it is unknown about its devices,
+/// and no sign-in tells more of them.
+fn judge_subject(decision: Decision) -> Judgement {
+    let outcome = match decision.effect {
+        Effect::Permit => Outcome::Forward,
+        Effect::Deny => Outcome::Refuse(RefusalCause::Forbidden),
+    };
+    Judgement { outcome, decision }
+}
+
+/// A decision without a subject.
+fn judge_nobody(decision: Decision, lack: Option<Lack>, route: &Route) -> Judgement {
+    let outcome = match decision.effect {
+        Effect::Permit => Outcome::ForwardAnonymously,
+        Effect::Deny if decision.challenge => {
+            let missing = lack.map_or(Missing::Subject, Lack::missing);
+            Outcome::Challenge { missing, needs: Lack::needs(lack, route) }
+        }
+        Effect::Deny => Outcome::Refuse(RefusalCause::Forbidden),
+    };
+    Judgement { outcome, decision }
+}
+
+/// Why a live session does not count on a route.
+#[derive(Clone, Copy, Debug)]
+enum Lack {
+    /// It was made at a provider that does not count here.
+    OtherProvider,
+    /// It was not used for longer than the route allows.
+    Pause,
+    /// Its person authenticated too long ago.
+    Age,
+    /// It is of another authentication context class.
+    Class,
+}
+
+impl Lack {
+    fn of(route: &Route, session: &Session, now: Timestamp) -> Option<Self> {
+        let Needs { providers, max_age, acr } = &route.needs;
+        if !providers.is_empty() && !providers.contains(&session.provider) {
+            return Some(Self::OtherProvider);
+        }
+        if route.idle.is_some_and(|idle| now.since(session.last_used) >= idle) {
+            return Some(Self::Pause);
+        }
+        if max_age.is_some_and(|age| now.since(session.authenticated_at) >= age) {
+            return Some(Self::Age);
+        }
+        let class = acr.is_empty() || session.acr.as_ref().is_some_and(|given| acr.contains(given));
+        if class { None } else { Some(Self::Class) }
+    }
+
+    const fn missing(self) -> Missing {
+        match self {
+            Self::OtherProvider => Missing::Provider,
+            Self::Pause | Self::Age => Missing::Fresh,
+            Self::Class => Missing::Acr,
+        }
+    }
+
+    /// What the new session must meet. After a pause the person must authenticate anew: a session that is only
+    /// handed over again would end the pause without anybody being there.
+    fn needs(lack: Option<Self>, route: &Route) -> Needs {
+        let mut needs = route.needs.clone();
+        if let Some(Self::Pause) = lack {
+            needs.max_age = needs.max_age.into_iter().chain(route.idle).min();
+        }
+        needs
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! The headers that tell an upstream who asks: which names are ours alone, and what is put there.
+
+use std::borrow::Cow;
+
+use http::{HeaderName, HeaderValue};
+use portcullis_config::{Assertion, IssuerFormat, Namespace};
+use portcullis_identity::{Claims, Session};
+use serde_json::Value;
+
+use crate::assertion::base_values;
+
+/// The most bytes a claim header's value may have. A list is cut behind its last whole member, anything else
+/// that is longer is sent empty: upstreams commonly refuse heads beyond 8 KiB.
+pub const MAX_CLAIM_HEADER_BYTES: usize = 4096;
+
+/// Whether a request header's name is one of ours in any spelling: either namespace's prefix, in any case,
+/// with `-`, `_` and `.` for one another and repeated. Servers behind us may read all of these as one name
+/// (RFC 3875 §4.1.18 and its imitators), so none of them passes, on any route.
+#[must_use]
+pub fn is_ours(name: &[u8]) -> bool {
+    [Namespace::Portcullis, Namespace::Pomerium].into_iter().any(|namespace| {
+        let mut spelled = spelling(name);
+        namespace.header_prefix().bytes().all(|byte| spelled.next() == Some(byte))
+    })
+}
+
+/// The identity headers of one generation.
+#[derive(Clone, Debug)]
+pub struct IdentityHeaders {
+    assertion: HeaderName,
+    issuer: IssuerFormat,
+    claims: Vec<(String, HeaderName)>,
+}
+
+impl IdentityHeaders {
+    pub(crate) fn new(namespace: Namespace, assertion: &Assertion) -> Self {
+        let Assertion { signing_keys: _, issuer_format, claim_headers } = assertion;
+        let name = match namespace {
+            Namespace::Portcullis => HeaderName::from_static("x-portcullis-jwt-assertion"),
+            Namespace::Pomerium => HeaderName::from_static("x-pomerium-jwt-assertion"),
+        };
+        Self { assertion: name, issuer: *issuer_format, claims: claim_headers.clone() }
+    }
+
+    /// Whether a header of this name is removed from every request: [`is_ours`], or a spelling of a configured
+    /// claim header.
+    #[must_use]
+    pub fn strips(&self, name: &[u8]) -> bool {
+        is_ours(name) || self.claims.iter().any(|(_, header)| spelling(header.as_str().as_bytes()).eq(spelling(name)))
+    }
+
+    /// The name of the header that carries the signed assertion.
+    #[must_use]
+    pub const fn assertion_name(&self) -> &HeaderName {
+        &self.assertion
+    }
+
+    /// The `iss` of assertions for a host.
+    #[must_use]
+    pub fn issuer<'a>(&self, host: &'a str) -> Cow<'a, str> {
+        match self.issuer {
+            IssuerFormat::HostOnly => Cow::Borrowed(host),
+            IssuerFormat::Uri => Cow::Owned(format!("https://{host}/")),
+        }
+    }
+
+    /// The claims that are passed on, with the header each goes into.
+    pub fn claims(&self) -> impl Iterator<Item = (&str, &HeaderName)> {
+        self.claims.iter().map(|(claim, header)| (claim.as_str(), header))
+    }
+
+    /// The claim headers for a session, one for every configured claim.
+    ///
+    /// Several values are joined with commas; a claim that is missing gives an empty value, as the reference
+    /// has it. Values go as UTF-8; control characters are percent-encoded, and in a list also `,` and `%`, so
+    /// that a member cannot pass for two.
+    pub fn claim_headers(&self, session: &Session) -> impl Iterator<Item = (&HeaderName, HeaderValue)> {
+        self.claims.iter().map(|(claim, header)| (header, claim_value(session, claim)))
+    }
+}
+
+/// A name with separators alike, runs of them as one, in lower case.
+fn spelling(name: &[u8]) -> impl Iterator<Item = u8> {
+    let mut previous = 0;
+    name.iter().filter_map(move |byte| {
+        let byte = if matches!(byte, b'_' | b'.') { b'-' } else { byte.to_ascii_lowercase() };
+        let repeated = byte == b'-' && previous == b'-';
+        previous = byte;
+        (!repeated).then_some(byte)
+    })
+}
+
+fn claim_value(session: &Session, claim: &str) -> HeaderValue {
+    let text = match base_values(session, claim) {
+        Some(base) => join(&base.values, base.list),
+        None => {
+            let values: Vec<&str> = session.subject.claims.get(claim).iter().map(|value| value.as_text()).collect();
+            let list = values.len() > 1 || (values.iter().any(|one| one.contains(',')) && is_list(session, claim));
+            join(&values, list)
+        }
+    };
+    HeaderValue::from_bytes(text.as_bytes()).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// Whether a claim of one value came as a list of one.
+fn is_list(session: &Session, claim: &str) -> bool {
+    Claims::to_json(&session.subject.claims).get(claim).is_some_and(Value::is_array)
+}
+
+fn join(values: &[&str], list: bool) -> String {
+    let mut text = String::new();
+    for value in values {
+        let whole = text.len();
+        if !text.is_empty() {
+            text.push(',');
+        }
+        for character in value.chars() {
+            if character.is_ascii_control() || (list && matches!(character, ',' | '%')) {
+                text.push_str(&format!("%{:02X}", u32::from(character)));
+            } else {
+                text.push(character);
+            }
+        }
+        if text.len() > MAX_CLAIM_HEADER_BYTES {
+            text.truncate(whole);
+            break;
+        }
+    }
+    text
+}
