@@ -93,9 +93,8 @@ impl Bound {
 }
 
 async fn converse<S: Site>(stream: tokio::net::TcpStream, site: Arc<S>, stop: CancellationToken) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "nodelay was refused");
-    }
+    // Refused only on a connection that is gone already, which the next line finds out too.
+    let _gone = stream.set_nodelay(true);
     let service = service_fn(move |request| {
         let site = Arc::clone(&site);
         async move { Ok::<_, Infallible>(site.answer(request).await) }

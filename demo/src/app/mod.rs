@@ -167,3 +167,6 @@ impl House {
         Received { method: request.method().to_string(), target, headers, judgement }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,8 @@ use portcullis_identity::Timestamp;
 use url::Url;
 
 use super::ledger::{BrowserSession, Grant};
-use super::{House, pages, unguessable};
+use super::pages::SignInForm;
+use super::{House, Person, pages, unguessable};
 use crate::site::{Answer, Fields, see_other, set};
 
 /// Cookies know no ports: the name must not meet those of other programs on loopback.
@@ -23,6 +24,12 @@ struct Asked {
     redirect_uri: String,
     state: Option<String>,
     query: String,
+}
+
+impl Asked {
+    fn form<'a>(&'a self, user: &'a str, people: &'a [Person]) -> SignInForm<'a> {
+        SignInForm { client: &self.client, query: &self.query, user, people }
+    }
 }
 
 /// A request with nothing wrong with it.
@@ -67,7 +74,7 @@ impl House {
             (None, Prompt::Never) => self.redirect_error(&asked, "login_required", "nobody is signed in"),
             (Some(_) | None, Prompt::Always) | (None, Prompt::WhenNeeded) => {
                 let hint = query.first("login_hint").unwrap_or_default();
-                pages::sign_in(StatusCode::OK, &asked.client, &asked.query, hint, &self.people())
+                asked.form(hint, &self.people()).first()
             }
         }
     }
@@ -103,7 +110,7 @@ impl House {
         let (user, password) = (form.first("username").unwrap_or_default(), form.first("password").unwrap_or_default());
         let person = self.person(user).filter(|person| person.subject == password);
         let (Some(person), Ok(cookie), Ok(id)) = (person, unguessable(), unguessable()) else {
-            return pages::sign_in_again(&asked.client, &asked.query, user, &self.people());
+            return asked.form(user, &self.people()).again();
         };
         let session = BrowserSession { id, subject: person.subject, authenticated_at: self.clock.now() };
         self.ledger().open_session(cookie.clone(), session.clone());

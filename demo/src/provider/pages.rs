@@ -8,21 +8,35 @@ use super::Person;
 use crate::site::{Answer, escape, page};
 
 /// The sign-in form; it is sent back to the authorization endpoint with the request's own query.
-pub(super) fn sign_in(status: StatusCode, client: &str, query: &str, hint: &str, people: &[Person]) -> Answer {
-    form(status, client, query, hint, "", people)
+#[derive(Debug)]
+pub(super) struct SignInForm<'a> {
+    /// The application that sent the browser here.
+    pub(super) client: &'a str,
+    /// The authorization request's query, as it came.
+    pub(super) query: &'a str,
+    /// What stands in the user field: the hint, or what was entered.
+    pub(super) user: &'a str,
+    /// Who could sign in.
+    pub(super) people: &'a [Person],
 }
 
-/// The form after a wrong password.
-pub(super) fn sign_in_again(client: &str, query: &str, user: &str, people: &[Person]) -> Answer {
-    let message = r#"<p class="error" id="error" role="alert">Wrong user name or password. Here the password is the user name.</p>"#;
-    form(StatusCode::UNAUTHORIZED, client, query, user, message, people)
-}
+impl SignInForm<'_> {
+    /// The form as it first appears.
+    pub(super) fn first(&self) -> Answer {
+        self.page(StatusCode::OK, "")
+    }
 
-fn form(status: StatusCode, client: &str, query: &str, user: &str, message: &str, people: &[Person]) -> Answer {
-    let (client, query, user) = (escape(client), escape(query), escape(user));
-    let people = list(people);
-    let body = format!(
-        r#"<h1>Sign in</h1>
+    /// The form after a wrong password.
+    pub(super) fn again(&self) -> Answer {
+        let wrong = r#"<p class="error" id="error" role="alert">Wrong user name or password. Here the password is the user name.</p>"#;
+        self.page(StatusCode::UNAUTHORIZED, wrong)
+    }
+
+    fn page(&self, status: StatusCode, message: &str) -> Answer {
+        let Self { client, query, user, people } = self;
+        let (client, query, user, people) = (escape(client), escape(query), escape(user), list(people));
+        let body = format!(
+            r#"<h1>Sign in</h1>
 <p class="lead">to continue to <strong>{client}</strong></p>
 {message}
 <form method="post" action="/authorize?{query}">
@@ -34,8 +48,9 @@ fn form(status: StatusCode, client: &str, query: &str, user: &str, message: &str
 </form>
 <section class="people" aria-labelledby="people"><h2 id="people">Accounts of this demonstration</h2>
 <p>The password is the user name.</p><ul>{people}</ul></section>"#
-    );
-    html(status, "Sign in", &body)
+        );
+        html(status, "Sign in", &body)
+    }
 }
 
 /// The start page: who could sign in.
