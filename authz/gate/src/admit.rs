@@ -173,9 +173,7 @@ pub(crate) fn judge(route: &Route, request: &Request<'_>, standing: &Standing<'_
         Standing::Live(session) => match Lack::of(route, session, now) {
             None => judge_subject(decide(Some(session))),
             // Another subject may come of the sign-in, so this one's rights say nothing.
-            Some(Lack::OtherProvider | Lack::Pause) => {
-                judge_nobody(decide(None), Lack::of(route, session, now), route)
-            }
+            Some(lack @ (Lack::OtherProvider | Lack::Pause)) => judge_nobody(decide(None), Some(lack), route),
             // The same subject comes of it: if that one is refused anyway, the sign-in is spared.
             Some(lack @ (Lack::Age | Lack::Class)) => match decide(Some(session)) {
                 decision if decision.effect == Effect::Permit => judge_nobody(decide(None), Some(lack), route),

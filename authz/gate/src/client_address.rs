@@ -43,11 +43,7 @@ enum Hop {
     Hidden,
 }
 
-fn walk(
-    peer: IpAddr,
-    hops: impl Iterator<Item = Option<Hop>>,
-    trusted: &[IpNet],
-) -> Result<Option<IpAddr>, Malformed> {
+fn walk(peer: IpAddr, hops: impl Iterator<Item = Option<Hop>>, trusted: &[IpNet]) -> Result<Option<IpAddr>, Malformed> {
     let mut client = peer;
     for hop in hops {
         match hop.ok_or(Malformed::ForwardedAddress)? {

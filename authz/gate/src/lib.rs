@@ -17,6 +17,8 @@
 //! assert!(CanonicalPath::parse("/a/..%5cb").is_err());
 //! ```
 
+#![warn(clippy::arithmetic_side_effects)]
+
 mod admit;
 mod assertion;
 mod audience;

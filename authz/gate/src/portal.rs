@@ -36,7 +36,7 @@ pub(crate) fn reachable(
             PathPattern::Regex(_) => return None,
         };
         let path = CanonicalPath::parse(path).ok()?;
-        let port = route.port.unwrap_or(view.port());
+        let port = route.port.unwrap_or_else(|| view.port());
         // A route that an earlier one covers is not reached, whatever it says itself.
         let served = snapshot.table().find(host, port, &path).is_some_and(|found| Arc::ptr_eq(found, route));
         let request = Request {
@@ -48,9 +48,13 @@ pub(crate) fn reachable(
             client_certificate: ClientCertificate { presented: false, valid: true, leaf: None },
             mcp_tool: None,
         };
-        let open = served && matches!(judge(route, &request, standing, now).outcome, Outcome::Forward | Outcome::ForwardAnonymously);
-        let sent_port = route.port.or(view.sent_port()).map(|port| format!(":{port}")).unwrap_or_default();
-        open.then(|| PortalEntry { route: Arc::clone(route), url: format!("https://{host}{sent_port}{}", path.to_send()) })
+        let open = served
+            && matches!(judge(route, &request, standing, now).outcome, Outcome::Forward | Outcome::ForwardAnonymously);
+        let sent_port = route.port.or_else(|| view.sent_port()).map(|port| format!(":{port}")).unwrap_or_default();
+        open.then(|| PortalEntry {
+            route: Arc::clone(route),
+            url: format!("https://{host}{sent_port}{}", path.to_send()),
+        })
     };
     snapshot.routes().iter().filter_map(door).take(MAX_PORTAL_ENTRIES).collect()
 }

@@ -13,7 +13,8 @@ use crate::rewrite::behind_prefix;
 pub fn redirect_location(route: &Route, redirect: &Redirect, view: &RequestView<'_>) -> String {
     let Redirect { scheme, host, port, path, status: _, strip_query } = redirect;
     let kept_port = if host.is_none() && scheme.is_none() { view.sent_port() } else { None };
-    let mut location = format!("{}://{}", scheme.as_deref().unwrap_or("https"), host.as_deref().unwrap_or(view.host()));
+    let mut location =
+        format!("{}://{}", scheme.as_deref().unwrap_or("https"), host.as_deref().unwrap_or_else(|| view.host()));
     if let Some(port) = port.or(kept_port) {
         location.push_str(&format!(":{port}"));
     }
@@ -26,7 +27,7 @@ pub fn redirect_location(route: &Route, redirect: &Redirect, view: &RequestView<
                 PathPattern::Prefix(prefix) | PathPattern::Exact(prefix) => prefix,
                 PathPattern::Any | PathPattern::Regex(_) => "/",
             };
-            let rest = behind_prefix(view.canonical_path(), from).unwrap_or(view.path());
+            let rest = behind_prefix(view.canonical_path(), from).unwrap_or_else(|| view.path());
             let doubled = to.ends_with('/') && rest.starts_with('/');
             location.push_str(to.strip_suffix('/').filter(|_| doubled).unwrap_or(to));
             location.push_str(rest);

@@ -46,7 +46,7 @@ pub fn rewrite_path<'v>(route: &Route, view: &'v RequestView<'_>) -> Result<Cow<
             }
         }
     };
-    judge(rewritten).map(Cow::Owned)
+    judge(&rewritten).map(Cow::Owned)
 }
 
 /// What follows a prefix that is spelled for matching, in the spelling that is sent.
@@ -70,7 +70,7 @@ fn characters(path: &str) -> usize {
     path.len().saturating_sub(path.matches('%').count().saturating_mul(2))
 }
 
-fn judge(rewritten: String) -> Result<String, UnsafeRewrite> {
+fn judge(rewritten: &str) -> Result<String, UnsafeRewrite> {
     if rewritten.is_empty() {
         return Ok("/".to_owned());
     }
@@ -80,7 +80,7 @@ fn judge(rewritten: String) -> Result<String, UnsafeRewrite> {
     if rewritten.split('/').any(is_dots) {
         return Err(UnsafeRewrite::DotSegment);
     }
-    match CanonicalPath::parse(&rewritten) {
+    match CanonicalPath::parse(rewritten) {
         Ok(path) => Ok(path.into_owned().to_send().to_owned()),
         Err(Malformed::PathHiddenDots | Malformed::PathAboveRoot) => Err(UnsafeRewrite::DotSegment),
         Err(cause) => Err(UnsafeRewrite::NotAPath(cause)),
@@ -124,7 +124,11 @@ fn own_name(upstream: &Upstream) -> Cow<'_, str> {
         Scheme::Https => 443,
     };
     let port = (*port != default).then_some(*port);
-    if host.contains(':') { Cow::Owned(with_port(&format!("[{host}]"), port).into_owned()) } else { with_port(host, port) }
+    if host.contains(':') {
+        Cow::Owned(with_port(&format!("[{host}]"), port).into_owned())
+    } else {
+        with_port(host, port)
+    }
 }
 
 fn with_port(host: &str, port: Option<u16>) -> Cow<'_, str> {

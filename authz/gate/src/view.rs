@@ -213,10 +213,7 @@ impl<'a> Target<'a> {
 }
 
 /// The one host that `Host`, `:authority` and an absolute-form target agree on.
-fn host<'a>(
-    head: &RequestHead<'a>,
-    target: Option<(CanonicalHost<'a>, u16)>,
-) -> Result<CanonicalHost<'a>, Malformed> {
+fn host<'a>(head: &RequestHead<'a>, target: Option<(CanonicalHost<'a>, u16)>) -> Result<CanonicalHost<'a>, Malformed> {
     let mut fields = head.headers.get_all(HOST).iter();
     let field = fields.next();
     if fields.next().is_some() {
