@@ -1,0 +1,204 @@
+//! Compiled criteria: one fact, one matcher, one reason.
+
+use portcullis_identity::{DeviceState, NameKey, Subject};
+
+use crate::certificate::CertificateMatcher;
+use crate::matcher::{ListMatcher, StringMatcher};
+use crate::network::Networks;
+use crate::record::RecordMatcher;
+use crate::schedule::{DateRange, TimeRange, Weekdays};
+use crate::{Facts, Reason, Ternary};
+
+/// One criterion, ready to decide.
+#[derive(Debug)]
+pub(crate) enum Criterion {
+    Accept,
+    Reject,
+    AuthenticatedUser,
+    User(StringMatcher),
+    Email(StringMatcher),
+    Domain(StringMatcher),
+    Claim(Path, ListMatcher),
+    Groups(ListMatcher),
+    Device(DeviceMatcher),
+    ClientCertificate(Box<CertificateMatcher>),
+    InvalidClientCertificate,
+    SourceIp(Networks),
+    HttpMethod(StringMatcher),
+    HttpPath(StringMatcher),
+    CorsPreflight,
+    McpTool(StringMatcher),
+    Date(DateRange),
+    DayOfWeek(Weekdays),
+    TimeOfDay(Box<TimeRange>),
+    Record(Box<RecordMatcher>),
+}
+
+/// A claim's name as a policy writes it: `a/b` is a claim of that very name, else `a.b`.
+#[derive(Debug)]
+pub(crate) struct Path {
+    pub exact: NameKey<'static>,
+    pub dotted: Option<NameKey<'static>>,
+}
+
+/// The value of a `device` criterion.
+#[derive(Debug)]
+pub(crate) struct DeviceMatcher {
+    pub kind: Box<str>,
+    pub id: Option<Box<str>>,
+    pub approval: Approval,
+}
+
+/// What a `device` criterion asks of an administrator's approval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Approval {
+    Either,
+    Approved,
+    NotApproved,
+}
+
+/// What one criterion says.
+pub(crate) type Finding = (Ternary, Reason);
+
+impl Criterion {
+    pub(crate) fn find(&self, facts: &Facts<'_>) -> Finding {
+        let request = &facts.request;
+        match self {
+            Self::Accept => (Ternary::True, Reason::Accept),
+            Self::Reject => (Ternary::False, Reason::Reject),
+            Self::ClientCertificate(matcher) => pick(
+                matcher.holds(&request.client_certificate),
+                (Reason::ClientCertificateOk, Reason::ClientCertificateUnauthorized),
+            ),
+            Self::InvalidClientCertificate => invalid_certificate(facts),
+            Self::SourceIp(networks) => {
+                let inside = request.client_address.is_some_and(|address| networks.contains(address));
+                pick(inside, (Reason::SourceIpOk, Reason::SourceIpUnauthorized))
+            }
+            Self::HttpMethod(matcher) => {
+                pick(matcher.holds(request.method), (Reason::HttpMethodOk, Reason::HttpMethodUnauthorized))
+            }
+            Self::HttpPath(matcher) => {
+                pick(matcher.holds(request.path), (Reason::HttpPathOk, Reason::HttpPathUnauthorized))
+            }
+            Self::CorsPreflight => pick(request.cors_preflight, (Reason::CorsRequest, Reason::NonCorsRequest)),
+            Self::McpTool(matcher) => {
+                let holds = request.mcp_tool.is_some_and(|tool| matcher.holds(tool));
+                pick(holds, (Reason::McpToolOk, Reason::McpToolUnauthorized))
+            }
+            Self::Date(range) => pick(range.holds(facts.now), (Reason::DateOk, Reason::DateUnauthorized)),
+            Self::DayOfWeek(days) => pick(days.holds(facts.now), (Reason::DayOfWeekOk, Reason::DayOfWeekUnauthorized)),
+            Self::TimeOfDay(range) => pick(range.holds(facts.now), (Reason::TimeOfDayOk, Reason::TimeOfDayUnauthorized)),
+            Self::Record(matcher) => pick(matcher.holds(facts.records), (Reason::RecordOk, Reason::RecordUnauthorized)),
+            Self::AuthenticatedUser
+            | Self::User(_)
+            | Self::Email(_)
+            | Self::Domain(_)
+            | Self::Claim(..)
+            | Self::Groups(_)
+            | Self::Device(_) => {
+                // Whatever a sign-in could change is unknown, not false.
+                facts.subject.map_or((Ternary::Unknown, Reason::UserUnauthenticated), |subject| self.judge(subject))
+            }
+        }
+    }
+
+    /// The criteria about the subject, where there is one.
+    fn judge(&self, subject: &Subject) -> Finding {
+        match self {
+            Self::User(matcher) => {
+                let holds = !subject.user_id.is_empty() && matcher.holds(&subject.user_id);
+                pick(holds, (Reason::UserOk, Reason::UserUnauthorized))
+            }
+            Self::Email(matcher) => pick(matcher.holds(&subject.email), (Reason::EmailOk, Reason::EmailUnauthorized)),
+            Self::Domain(matcher) => {
+                let domain = subject.email.rsplit_once('@');
+                let holds = domain.is_some_and(|(_, domain)| matcher.holds(domain));
+                pick(holds, (Reason::DomainOk, Reason::DomainUnauthorized))
+            }
+            Self::Claim(path, matcher) => {
+                pick(matcher.holds(path.find(&subject.claims)), (Reason::ClaimOk, Reason::ClaimUnauthorized))
+            }
+            Self::Groups(matcher) => {
+                let holds = subject.groups.as_ref().is_some_and(|groups| matcher.holds_for_groups(groups));
+                pick(holds, (Reason::GroupsOk, Reason::GroupsUnauthorized))
+            }
+            Self::Device(matcher) => matcher.judge(subject),
+            _ => pick(!subject.user_id.is_empty(), (Reason::UserOk, Reason::UserUnauthenticated)),
+        }
+    }
+
+    /// Whether some facts give it this value, as far as its own text tells.
+    pub(crate) fn can_be(&self, value: Ternary) -> bool {
+        if value != Ternary::True {
+            return self.constant() != Some(true);
+        }
+        match self {
+            Self::Reject => false,
+            Self::User(matcher) => matcher.can_hold() && !matcher.is_exactly(""),
+            Self::Domain(matcher) => matcher.can_hold() && !matcher.needs('@'),
+            Self::Email(matcher) | Self::HttpMethod(matcher) | Self::HttpPath(matcher) | Self::McpTool(matcher) => {
+                matcher.can_hold()
+            }
+            Self::Groups(matcher) => matcher.can_hold_for_texts(),
+            Self::SourceIp(networks) => !networks.is_empty(),
+            Self::ClientCertificate(matcher) => matcher.can_hold(),
+            Self::Date(range) => range.can_hold(),
+            Self::DayOfWeek(days) => days.days != 0,
+            Self::TimeOfDay(range) => range.can_hold(),
+            Self::Accept
+            | Self::AuthenticatedUser
+            | Self::Claim(..)
+            | Self::Device(_)
+            | Self::InvalidClientCertificate
+            | Self::CorsPreflight
+            | Self::Record(_) => true,
+        }
+    }
+
+    /// The value whatever the facts, where there is one.
+    pub(crate) fn constant(&self) -> Option<bool> {
+        match self {
+            Self::Accept => Some(true),
+            Self::Reject => Some(false),
+            Self::HttpMethod(matcher) | Self::HttpPath(matcher) if matcher.is_empty() => Some(true),
+            _ => None,
+        }
+    }
+}
+
+impl DeviceMatcher {
+    fn judge(&self, subject: &Subject) -> Finding {
+        let Self { kind, id, approval } = self;
+        let mut outcome = (Ternary::Unknown, Reason::DeviceUnauthenticated);
+        for device in subject.devices.iter().filter(|device| *device.kind == **kind) {
+            let Some(device_id) = device.id.as_deref().filter(|id| !id.is_empty()) else { continue };
+            let approved = match device.state {
+                DeviceState::Unknown | DeviceState::Registered => continue,
+                DeviceState::Enrolled => Approval::NotApproved,
+                DeviceState::Approved => Approval::Approved,
+            };
+            let wanted = id.as_ref().is_none_or(|id| **id == *device_id);
+            if wanted && (*approval == Approval::Either || *approval == approved) {
+                return (Ternary::True, Reason::DeviceOk);
+            }
+            outcome = (Ternary::False, Reason::DeviceUnauthorized);
+        }
+        outcome
+    }
+}
+
+fn invalid_certificate(facts: &Facts<'_>) -> Finding {
+    let certificate = &facts.request.client_certificate;
+    if certificate.valid {
+        (Ternary::False, Reason::ValidClientCertificate)
+    } else if certificate.presented {
+        (Ternary::True, Reason::InvalidClientCertificate)
+    } else {
+        (Ternary::True, Reason::ClientCertificateRequired)
+    }
+}
+
+fn pick(holds: bool, (ok, unauthorized): (Reason, Reason)) -> Finding {
+    if holds { (Ternary::True, ok) } else { (Ternary::False, unauthorized) }
+}

@@ -1,0 +1,50 @@
+//! What a decision may look at, borrowed from whoever asks.
+
+use std::net::IpAddr;
+
+use portcullis_identity::{Subject, Timestamp};
+
+use crate::{Leaf, Record};
+
+/// Everything one decision looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The instant of the decision.
+    pub now: Timestamp,
+    /// What is asked for.
+    pub request: Request<'a>,
+    /// Who asks; `None`: nobody is signed in, or the session is over.
+    pub subject: Option<&'a Subject>,
+    /// What the broker holds besides the subject, for the `record` criterion.
+    pub records: &'a [Record],
+}
+
+/// What is asked for, and from where.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Request<'a> {
+    /// The method, as sent.
+    pub method: &'a str,
+    /// The canonical host.
+    pub host: &'a str,
+    /// The canonical path, decoded, without the query.
+    pub path: &'a str,
+    /// Who connects, behind trusted proxies; `None` over a Unix socket.
+    pub client_address: Option<IpAddr>,
+    /// `OPTIONS` with a non-empty `Origin` and `Access-Control-Request-Method`.
+    pub cors_preflight: bool,
+    /// The client certificate, or that there is none.
+    pub client_certificate: ClientCertificate<'a>,
+    /// The tool that an MCP `tools/call` names; `None` for every other request.
+    pub mcp_tool: Option<&'a str>,
+}
+
+/// What the TLS handshake says of the client. The default is a client that presented nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClientCertificate<'a> {
+    /// Whether there was one.
+    pub presented: bool,
+    /// Whether it passed validation against the route's client CA; true also where none is configured.
+    pub valid: bool,
+    /// The certificate itself.
+    pub leaf: Option<&'a Leaf>,
+}

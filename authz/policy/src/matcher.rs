@@ -1,0 +1,168 @@
+//! Compiled matchers over one string, and over a list of values.
+
+use portcullis_identity::{ClaimKind, ClaimValue, Found, Groups};
+
+/// Conditions on one string; all must hold, none at all always holds.
+#[derive(Debug, Default)]
+pub(crate) struct StringMatcher(Box<[StringTest]>);
+
+/// One condition on a string. Comparisons with something that is no string are folded when compiled: they
+/// are `Never` or left out.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum StringTest {
+    Is(Box<str>),
+    Not(Box<str>),
+    Contains(Box<str>),
+    StartsWith(Box<str>),
+    EndsWith(Box<str>),
+    /// Sorted.
+    In(Box<[Box<str>]>),
+    /// Sorted.
+    NotIn(Box<[Box<str>]>),
+    Never,
+}
+
+impl StringMatcher {
+    pub(crate) fn new(tests: Vec<StringTest>) -> Self {
+        Self(tests.into())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn tests(&self) -> &[StringTest] {
+        &self.0
+    }
+
+    /// Whether some text meets it: a test that names its texts is tried on them.
+    pub(crate) fn can_hold(&self) -> bool {
+        self.0.iter().all(|test| match test {
+            StringTest::Is(text) => self.holds(text),
+            StringTest::In(list) => list.iter().any(|text| self.holds(text)),
+            StringTest::Never => false,
+            StringTest::Not(_)
+            | StringTest::Contains(_)
+            | StringTest::StartsWith(_)
+            | StringTest::EndsWith(_)
+            | StringTest::NotIn(_) => true,
+        })
+    }
+
+    /// Whether `text` is all it accepts.
+    pub(crate) fn is_exactly(&self, text: &str) -> bool {
+        self.0.iter().any(|test| matches!(test, StringTest::Is(wanted) if **wanted == *text))
+    }
+
+    /// Whether only texts with this character meet it.
+    pub(crate) fn needs(&self, character: char) -> bool {
+        self.0.iter().any(|test| match test {
+            StringTest::Is(text) | StringTest::Contains(text) | StringTest::StartsWith(text) | StringTest::EndsWith(text) => {
+                text.contains(character)
+            }
+            StringTest::In(list) => list.iter().all(|text| text.contains(character)),
+            StringTest::Not(_) | StringTest::NotIn(_) | StringTest::Never => false,
+        })
+    }
+
+    pub(crate) fn holds(&self, text: &str) -> bool {
+        self.0.iter().all(|test| test.holds(text))
+    }
+}
+
+impl StringTest {
+    fn holds(&self, text: &str) -> bool {
+        match self {
+            Self::Is(wanted) => **wanted == *text,
+            Self::Not(unwanted) => **unwanted != *text,
+            Self::Contains(part) => text.contains(&**part),
+            Self::StartsWith(start) => text.starts_with(&**start),
+            Self::EndsWith(end) => text.ends_with(&**end),
+            Self::In(list) => is_listed(list, text),
+            Self::NotIn(list) => !is_listed(list, text),
+            Self::Never => false,
+        }
+    }
+}
+
+fn is_listed(list: &[Box<str>], text: &str) -> bool {
+    list.binary_search_by(|entry| (**entry).cmp(text)).is_ok()
+}
+
+/// Conditions on a list of values; all must hold, none at all always holds.
+#[derive(Debug, Default)]
+pub(crate) struct ListMatcher(Box<[ListTest]>);
+
+#[derive(Debug)]
+pub(crate) struct ListTest {
+    relation: Relation,
+    value: ClaimValue,
+    /// [`Groups::digest`] of the value.
+    digest: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Relation {
+    /// One element equals the value.
+    Has,
+    /// There is exactly one element, and it equals the value.
+    Is,
+    /// No element equals the value.
+    Exclude,
+}
+
+impl ListTest {
+    pub(crate) fn new(relation: Relation, value: ClaimValue) -> Self {
+        let digest = Groups::digest(value.as_text());
+        Self { relation, value, digest }
+    }
+
+    pub(crate) fn relation(&self) -> Relation {
+        self.relation
+    }
+
+    pub(crate) fn value(&self) -> &ClaimValue {
+        &self.value
+    }
+
+    fn holds(&self, count: usize, has: bool) -> bool {
+        match self.relation {
+            Relation::Has => has,
+            Relation::Is => count == 1 && has,
+            Relation::Exclude => !has,
+        }
+    }
+}
+
+impl ListMatcher {
+    pub(crate) fn new(tests: Vec<ListTest>) -> Self {
+        Self(tests.into())
+    }
+
+    pub(crate) fn tests(&self) -> &[ListTest] {
+        &self.0
+    }
+
+    /// Whether some list of strings meets it.
+    pub(crate) fn can_hold_for_texts(&self) -> bool {
+        self.0.iter().all(|test| test.relation == Relation::Exclude || test.value.kind() == ClaimKind::Text)
+    }
+
+    /// Over a claim; a missing one is the empty list.
+    pub(crate) fn holds(&self, found: Option<Found<'_>>) -> bool {
+        let count = || found.map_or(0, |found| found.values().len());
+        self.0.iter().all(|test| {
+            let has = found.is_some_and(|found| found.has(&test.value));
+            test.holds(count(), has)
+        })
+    }
+
+    /// Over group ids, which are strings.
+    pub(crate) fn holds_for_groups(&self, groups: &Groups) -> bool {
+        self.0.iter().all(|test| {
+            let text = test.value.kind() == ClaimKind::Text;
+            let has = text && groups.has_digested(test.value.as_text(), test.digest);
+            test.holds(groups.len(), has)
+        })
+    }
+}

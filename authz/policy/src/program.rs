@@ -1,0 +1,275 @@
+//! A compiled policy, and the one function that decides.
+
+use crate::criterion::Criterion;
+use crate::{Facts, Reason, Reasons, Ternary};
+
+/// A compiled policy: immutable, shared between equal routes.
+///
+/// Rules stand in the order of the text; operators of a rule, and criteria of an operator, are contiguous.
+#[derive(Debug)]
+pub struct Program {
+    pub(crate) rules: Box<[Rule]>,
+    pub(crate) digest: [u8; 32],
+}
+
+/// What a rule does when it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// It permits, if no rule denies.
+    Allow,
+    /// It denies, whatever is allowed.
+    Deny,
+}
+
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub action: Action,
+    /// Where its key stands in the text, from 1.
+    pub line: usize,
+    pub operators: Box<[Operator]>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Operator {
+    pub kind: OperatorKind,
+    /// Never empty: an operator with an empty list is as if it were not there.
+    pub criteria: Box<[Criterion]>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OperatorKind {
+    /// All are true.
+    And,
+    /// Any is true.
+    Or,
+    /// None is true.
+    Not,
+    /// At least one is not true.
+    Nor,
+}
+
+/// What a decision comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Effect {
+    /// The request may pass.
+    Permit,
+    /// The request may not pass.
+    Deny,
+}
+
+/// The answer to one set of facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Permit where `deny` is false and `allow` is true.
+    pub effect: Effect,
+    /// Denied, but signing in (or enrolling a device) could change it.
+    pub challenge: bool,
+    /// Whether an allow rule holds.
+    pub allow: Ternary,
+    /// Whether a deny rule holds.
+    pub deny: Ternary,
+    /// Why: of `deny` if it is true; else of `allow` and, where `deny` is unknown, of both.
+    pub reasons: Reasons,
+    /// The first rule that made it so, counted from 0 in the order of the text; `None`: no rule allows.
+    pub rule: Option<u16>,
+    /// With `challenge`: the subject is known, only its device is not.
+    pub device: bool,
+}
+
+/// A decision with the value of every rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evaluation {
+    /// What `decide` says.
+    pub decision: Decision,
+    /// Every rule, in the order of the text.
+    pub rules: Vec<RuleValue>,
+}
+
+/// What one rule says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RuleValue {
+    /// Its place among the rules of both actions, from 0.
+    pub index: usize,
+    /// What it does.
+    pub action: Action,
+    /// Where it stands in the text, from 1.
+    pub line: usize,
+    /// Whether it holds.
+    pub value: Ternary,
+}
+
+impl Program {
+    /// The program without a rule: nobody passes.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self { rules: Box::default(), digest: crate::certificate::sha256(b"nobody") }
+    }
+
+    /// Decides. Allocates nothing, takes no lock, visits each criterion once.
+    #[must_use]
+    pub fn decide(&self, facts: &Facts<'_>) -> Decision {
+        self.run(facts, |_| ())
+    }
+
+    /// Decides, and tells what every rule said.
+    #[must_use]
+    pub fn evaluate(&self, facts: &Facts<'_>) -> Evaluation {
+        let mut rules = Vec::with_capacity(self.rules.len());
+        let decision = self.run(facts, |rule| rules.push(rule));
+        Evaluation { decision, rules }
+    }
+
+    fn run(&self, facts: &Facts<'_>, mut tell: impl FnMut(RuleValue)) -> Decision {
+        let (mut allow, mut deny) = (Any::default(), Any::default());
+        for (index, rule) in self.rules.iter().enumerate() {
+            let mut any = Any::default();
+            for operator in &rule.operators {
+                let (value, reasons) = operator.find(facts);
+                any.add(value, reasons, index);
+            }
+            tell(RuleValue { index, action: rule.action, line: rule.line, value: any.value() });
+            let action = match rule.action {
+                Action::Allow => &mut allow,
+                Action::Deny => &mut deny,
+            };
+            action.add(any.value(), any.reasons(), index);
+        }
+        Decision::of(&allow, &deny, facts.subject.is_some())
+    }
+
+    /// SHA-256 of what the policy says, without where it says it: equal policies have equal digests.
+    #[must_use]
+    pub const fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
+    /// Whether it permits everybody whatever the facts.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        let of = |action| self.rules.iter().filter(move |rule| rule.action == action);
+        of(Action::Allow).any(|rule| rule.constant() == Some(true))
+            && of(Action::Deny).all(|rule| rule.constant() == Some(false))
+    }
+}
+
+impl Rule {
+    /// The value whatever the facts, where there is one.
+    pub(crate) fn constant(&self) -> Option<bool> {
+        let values = || self.operators.iter().map(Operator::constant);
+        if values().any(|value| value == Some(true)) {
+            Some(true)
+        } else {
+            values().all(|value| value == Some(false)).then_some(false)
+        }
+    }
+}
+
+impl Operator {
+    /// Kleene's conjunction or disjunction over the members, inverted for `not` and `nor`, with the reasons
+    /// of the members that share the value.
+    fn find(&self, facts: &Facts<'_>) -> (Ternary, Reasons) {
+        let (all, inverted) = self.kind.parts();
+        let mut members = Any::default();
+        for criterion in &self.criteria {
+            let (value, reason) = criterion.find(facts);
+            let value = if inverted { value.inverted() } else { value };
+            members.add(value, Reasons::of(reason), 0);
+        }
+        let value = if all { members.lowest } else { members.highest };
+        (value, members.of(value))
+    }
+
+    pub(crate) fn constant(&self) -> Option<bool> {
+        let (all, inverted) = self.kind.parts();
+        let values = || self.criteria.iter().map(|criterion| criterion.constant().map(|value| value != inverted));
+        // One member decides with this value alone; the other value needs every member.
+        let decisive = !all;
+        if values().any(|value| value == Some(decisive)) {
+            Some(decisive)
+        } else {
+            values().all(|value| value == Some(all)).then_some(all)
+        }
+    }
+}
+
+impl OperatorKind {
+    /// Whether all members count (else any), and whether they are inverted.
+    const fn parts(self) -> (bool, bool) {
+        match self {
+            Self::And => (true, false),
+            Self::Or => (false, false),
+            Self::Not => (true, true),
+            Self::Nor => (false, true),
+        }
+    }
+}
+
+/// Members seen so far: their lowest and highest value, and the reasons and first place of each value.
+struct Any {
+    lowest: Ternary,
+    highest: Ternary,
+    reasons: [Reasons; 3],
+    first: [Option<usize>; 3],
+}
+
+impl Default for Any {
+    fn default() -> Self {
+        Self { lowest: Ternary::True, highest: Ternary::False, reasons: [Reasons::NONE; 3], first: [None; 3] }
+    }
+}
+
+impl Any {
+    fn add(&mut self, value: Ternary, reasons: Reasons, index: usize) {
+        self.lowest = self.lowest.min(value);
+        self.highest = self.highest.max(value);
+        if let Some(slot) = self.reasons.get_mut(value as usize) {
+            *slot = slot.union(reasons);
+        }
+        if let Some(slot @ None) = self.first.get_mut(value as usize) {
+            *slot = Some(index);
+        }
+    }
+
+    fn of(&self, value: Ternary) -> Reasons {
+        self.reasons.get(value as usize).copied().unwrap_or_default()
+    }
+
+    /// The disjunction.
+    fn value(&self) -> Ternary {
+        self.highest
+    }
+
+    fn reasons(&self) -> Reasons {
+        self.of(self.value())
+    }
+
+    fn place(&self) -> Option<u16> {
+        self.first.get(self.value() as usize).copied().flatten().and_then(|index| u16::try_from(index).ok())
+    }
+}
+
+impl Decision {
+    fn of(allow: &Any, deny: &Any, known: bool) -> Self {
+        let permitted = deny.value() == Ternary::False && allow.value() == Ternary::True;
+        let challenge = !permitted && deny.value() != Ternary::True && allow.value() != Ternary::False;
+        let reasons = match deny.value() {
+            Ternary::True => deny.reasons(),
+            Ternary::Unknown => allow.reasons().union(deny.reasons()),
+            Ternary::False => allow.reasons(),
+        };
+        let rule = match (deny.value(), allow.value()) {
+            (Ternary::True, _) | (Ternary::Unknown, Ternary::Unknown | Ternary::True) => deny.place(),
+            (Ternary::Unknown | Ternary::False, Ternary::False) => None,
+            (Ternary::False, Ternary::Unknown | Ternary::True) => allow.place(),
+        };
+        Self {
+            effect: if permitted { Effect::Permit } else { Effect::Deny },
+            challenge,
+            allow: allow.value(),
+            deny: deny.value(),
+            reasons,
+            rule,
+            device: challenge && known && reasons.contains(Reason::DeviceUnauthenticated),
+        }
+    }
+}

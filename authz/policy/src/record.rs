@@ -1,0 +1,110 @@
+//! External data pushed to the broker, and the criterion over it.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use portcullis_identity::{ClaimKind, ClaimValue, Claims, Found, NameKey, compare_numbers};
+
+use crate::criterion::Path;
+use crate::matcher::{ListMatcher, StringMatcher};
+
+/// One record of external data.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    /// Its type, as `record: {type: …}` names it.
+    pub kind: Arc<str>,
+    /// Its id.
+    pub id: Arc<str>,
+    /// Its fields, flat as claims are.
+    pub data: Claims,
+}
+
+/// The value of a `record` criterion.
+#[derive(Debug)]
+pub(crate) struct RecordMatcher {
+    pub kind: Box<str>,
+    pub id: Option<Box<str>>,
+    /// Whether there must be such a record (true), or must not (false).
+    pub exists: bool,
+    pub field: Option<FieldMatcher>,
+}
+
+/// Conditions on one field; all must hold.
+#[derive(Debug)]
+pub(crate) struct FieldMatcher {
+    pub path: Path,
+    /// One string of the field must meet this.
+    pub text: StringMatcher,
+    pub list: ListMatcher,
+    /// One number of the field must meet all of these.
+    pub numbers: Box<[(Comparison, Box<str>)]>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    Less,
+    LessOrEqual,
+    Equal,
+    GreaterOrEqual,
+    Greater,
+}
+
+impl RecordMatcher {
+    pub(crate) fn holds(&self, records: &[Record]) -> bool {
+        let Self { kind, id, exists, field } = self;
+        let meets = |record: &Record| {
+            *record.kind == **kind
+                && id.as_ref().is_none_or(|id| **id == *record.id)
+                && field.as_ref().is_none_or(|field| field.holds(&record.data))
+        };
+        records.iter().any(meets) == *exists
+    }
+}
+
+impl FieldMatcher {
+    fn holds(&self, data: &Claims) -> bool {
+        let found = self.path.find(data);
+        self.list.holds(found) && self.text_holds(found) && self.numbers_hold(found)
+    }
+
+    fn text_holds(&self, found: Option<Found<'_>>) -> bool {
+        self.text.is_empty()
+            || values(found, ClaimKind::Text).any(|value| self.text.holds(value.as_text()))
+    }
+
+    fn numbers_hold(&self, found: Option<Found<'_>>) -> bool {
+        let meets = |value: &ClaimValue| {
+            self.numbers.iter().all(|(comparison, bound)| comparison.accepts(compare_numbers(value.as_text(), bound)))
+        };
+        self.numbers.is_empty() || values(found, ClaimKind::Number).any(meets)
+    }
+}
+
+fn values(found: Option<Found<'_>>, kind: ClaimKind) -> impl Iterator<Item = &ClaimValue> {
+    found.map_or(&[][..], Found::values).iter().filter(move |value| value.kind() == kind)
+}
+
+impl Comparison {
+    fn accepts(self, order: Ordering) -> bool {
+        match self {
+            Self::Less => order.is_lt(),
+            Self::LessOrEqual => order.is_le(),
+            Self::Equal => order.is_eq(),
+            Self::GreaterOrEqual => order.is_ge(),
+            Self::Greater => order.is_gt(),
+        }
+    }
+}
+
+impl Path {
+    /// A path as a policy writes it: `a/b` is a claim of that very name, else `a.b`.
+    pub(crate) fn new(written: &str) -> Self {
+        let dotted = written.contains('/').then(|| NameKey::new(written.replace('/', ".")));
+        Self { exact: NameKey::new(written), dotted }
+    }
+
+    pub(crate) fn find<'a>(&self, claims: &'a Claims) -> Option<Found<'a>> {
+        let dotted = || self.dotted.as_ref().and_then(|dotted| claims.find(dotted));
+        claims.find(&self.exact).or_else(dotted)
+    }
+}
