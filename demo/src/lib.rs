@@ -14,6 +14,7 @@
 //! ```
 
 mod app;
+mod loopback;
 mod provider;
 mod site;
 mod tour;

@@ -1,7 +1,6 @@
 //! Checks the signed assertion as an upstream should: by the key set of the route's own host, and nobody else's.
 
-use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jsonwebtoken::jwk::JwkSet;
@@ -11,6 +10,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::Trust;
+use crate::loopback::Loopback;
 
 /// How long a fetched key set is used.
 const KEYS_LIFE: Duration = Duration::from_secs(60);
@@ -76,7 +76,7 @@ impl Verifier {
             Trust::Authority(pem) => {
                 let client = reqwest::Client::builder()
                     .tls_certs_only(reqwest::Certificate::from_pem_bundle(pem.as_bytes())?)
-                    .resolve(&host, SocketAddr::from(([127, 0, 0, 1], 0)))
+                    .dns_resolver(Arc::new(Loopback))
                     .no_proxy()
                     .timeout(FETCH_DEADLINE)
                     .build()?;

@@ -4,7 +4,7 @@
 //! cookie that a real browser would refuse is an error here.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, LOCATION, ORIGIN, SET_COOKIE};
@@ -12,14 +12,12 @@ use http::{HeaderName, Method};
 use url::Url;
 
 use super::page::Page;
+use crate::loopback::Loopback;
 
 /// Redirects beyond this many are a loop.
 const MAX_REDIRECTS: usize = 20;
-/// The longest one request may take.
+/// The longest pause in an answer.
 const DEADLINE: Duration = Duration::from_secs(20);
-/// Hosts that are taken for 127.0.0.1, beside those of the demonstration.
-const LOOPBACK_HOSTS: [&str; 6] =
-    ["auth.localhost", "hello.localhost", "vault.localhost", "open.localhost", "wiki.localhost", "api.localhost"];
 
 /// Why a page did not come.
 #[derive(Debug, thiserror::Error)]
@@ -61,15 +59,15 @@ impl Browser {
     /// A visitor without cookies who trusts this authority (PEM) alone.
     pub fn new(authority: &str) -> Result<Self, BrowserError> {
         let roots = reqwest::Certificate::from_pem_bundle(authority.as_bytes()).map_err(BrowserError::NoClient)?;
-        let mut builder = reqwest::Client::builder()
+        let client = reqwest::Client::builder()
             .tls_certs_only(roots)
             .redirect(reqwest::redirect::Policy::none())
+            .dns_resolver(Arc::new(Loopback))
             .no_proxy()
-            .timeout(DEADLINE);
-        for host in LOOPBACK_HOSTS {
-            builder = builder.resolve(host, SocketAddr::from(([127, 0, 0, 1], 0)));
-        }
-        let client = builder.build().map_err(BrowserError::NoClient)?;
+            .connect_timeout(DEADLINE)
+            .read_timeout(DEADLINE)
+            .build()
+            .map_err(BrowserError::NoClient)?;
         Ok(Self { client, cookies: BTreeMap::new() })
     }
 

@@ -59,14 +59,14 @@ pub(super) fn write_private(path: &Path, text: &str) -> io::Result<()> {
 /// The configuration.
 pub(super) fn text(demo: &Demo, folder: &Path) -> String {
     let folder = folder.display();
-    let (port, issuer) = (demo.public_port, demo.provider.issuer());
+    let (port, telemetry, issuer) = (demo.public_port, demo.telemetry, demo.provider.issuer());
     let (hello, vault) = (demo.hello.address(), demo.vault.address());
     format!(
         r#"# The configuration of `portcullis demo`. Edit it while it runs: it is read again at once.
 directories: {{run_dir: "{folder}/run", state_dir: "{folder}/state"}}
 listen:
   public: 127.0.0.1:{port}
-  telemetry: 127.0.0.1:0
+  telemetry: {telemetry}
 tls:
   certificates:
     - cert: {{file: "{folder}/tls.crt"}}

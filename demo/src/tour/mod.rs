@@ -23,6 +23,8 @@ pub(crate) const SIGN_IN_HOST: &str = "auth.localhost";
 pub(crate) const HELLO_HOST: &str = "hello.localhost";
 /// The application for administrators, on a host that shares nothing with the other.
 pub(crate) const VAULT_HOST: &str = "vault.localhost";
+/// Hosts that no route of the demonstration names; tests put routes of their own there.
+const SPARE_HOSTS: [&str; 3] = ["open.localhost", "wiki.localhost", "api.localhost"];
 /// The name of the configuration file.
 const CONFIG_FILE: &str = "portcullis.yaml";
 /// The file of the client secret.
@@ -46,6 +48,7 @@ pub enum DemoError {
 #[derive(Debug)]
 pub struct Demo {
     public_port: u16,
+    telemetry: SocketAddr,
     provider: Provider,
     hello: App,
     vault: App,
@@ -56,7 +59,9 @@ pub struct Demo {
 impl Demo {
     /// Starts provider and applications on free loopback ports; Portcullis is to listen on `public_port`.
     pub async fn start(public_port: u16) -> Result<Self, DemoError> {
-        let certificate = config::Certificate::generate(&[SIGN_IN_HOST, HELLO_HOST, VAULT_HOST])?;
+        let certificate = config::Certificate::generate(
+            &[[SIGN_IN_HOST, HELLO_HOST, VAULT_HOST].as_slice(), SPARE_HOSTS.as_slice()].concat(),
+        )?;
         let client_secret = config::client_secret().map_err(|_| DemoError::Randomness)?;
         let origin = |host: &str| format!("https://{host}:{public_port}");
         let client = Client::confidential("portcullis", &client_secret, &origin(SIGN_IN_HOST));
@@ -71,7 +76,8 @@ impl Demo {
         };
         let hello = App::start(app("Hello", "Open to everybody who is signed in.", HELLO_HOST, VAULT_HOST)).await?;
         let vault = App::start(app("Vault", "For administrators only.", VAULT_HOST, HELLO_HOST)).await?;
-        Ok(Self { public_port, provider, hello, vault, certificate, client_secret })
+        let telemetry = free_address().await?;
+        Ok(Self { public_port, telemetry, provider, hello, vault, certificate, client_secret })
     }
 
     /// Writes configuration, certificate and client secret into `folder` (which only its owner should enter) and
@@ -123,6 +129,12 @@ impl Demo {
         &self.certificate.authority
     }
 
+    /// Where metrics and probes are to be served.
+    #[must_use]
+    pub const fn telemetry(&self) -> SocketAddr {
+        self.telemetry
+    }
+
     /// The port of the public listener.
     #[must_use]
     pub const fn public_port(&self) -> u16 {
@@ -138,4 +150,9 @@ impl Demo {
     pub async fn check<O: Operator>(&self, parts: TourParts<'_, O>) -> Result<Report, StepFailed> {
         check::walk(self, parts).await
     }
+}
+
+/// A loopback address that nobody listens on right now: the configuration needs it before somebody does.
+async fn free_address() -> io::Result<SocketAddr> {
+    tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?.local_addr()
 }

@@ -30,13 +30,15 @@ pub(super) fn welcome(demo: &Demo, folder: &Path) -> String {
        {file}
        and reload the page: the file was read again by itself.
     4  Watch the live stream at {hello} in one tab and sign out in another: it stops at once. Or end it from here:
-       portcullis sessions list --config {file}
+       portcullis sessions end --user alice --config {file}
     5  Ask for the reasons of the refusal: portcullis explain REQUEST-ID --config {file}
 
   Provider  {issuer}
+  Metrics   http://{telemetry}/metrics
   Unattended: portcullis demo --check
 ",
         folder = folder.display(),
         issuer = demo.provider.issuer(),
+        telemetry = demo.telemetry,
     )
 }
