@@ -1,0 +1,127 @@
+//! The answer to a refusal of the gate.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use portcullis_gate::{Refusal, RefusalCause};
+
+use crate::notice::{More, Notice};
+use crate::page::{Account, Action};
+use crate::{Caller, fault, grpc, reason};
+
+/// The most sentences of why.
+const MAX_REASONS: usize = 4;
+
+/// How soon the broker or another proxy is likely back.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Answers a refusal. `switch_account_url` begins a sign-in that lets the person choose another account
+/// (`fresh_account` of the sealed request); it is offered where another account could help.
+///
+/// 403 for what the policy forbids, 404 where no route serves the host and path, 400 for an encoded slash,
+/// 503 where a session cannot be looked up. `X-…-Intercepted-Response: true` marks all of them.
+#[must_use]
+pub fn refuse(caller: &Caller<'_>, refusal: &Refusal, switch_account_url: Option<&str>) -> Response<Bytes> {
+    match refusal.cause {
+        RefusalCause::NoRoute => no_route(caller),
+        RefusalCause::EncodedSlash => fault::encoded_slash(caller),
+        RefusalCause::Unavailable => session_unknown(caller),
+        RefusalCause::Forbidden => denied(caller, refusal, switch_account_url, Denied::FORBIDDEN),
+        RefusalCause::NeedUnmet => denied(caller, refusal, switch_account_url, Denied::NEED_UNMET),
+    }
+}
+
+/// The words of a 403.
+struct Denied {
+    kind: &'static str,
+    title: &'static str,
+    detail: &'static str,
+}
+
+impl Denied {
+    const FORBIDDEN: Self = Self {
+        kind: "forbidden",
+        title: "You don’t have access",
+        detail: "This page is protected, and its rules do not let you in.",
+    };
+    const NEED_UNMET: Self = Self {
+        kind: "sign-in-not-sufficient",
+        title: "Your sign-in is not enough for this page",
+        detail: "You have just signed in, but not in the way this page asks for: with another provider, more \
+                 recently, or with a stronger method.",
+    };
+}
+
+fn denied(
+    caller: &Caller<'_>,
+    refusal: &Refusal,
+    switch_account_url: Option<&str>,
+    Denied { kind, title, detail }: Denied,
+) -> Response<Bytes> {
+    let account = refusal.session.as_deref().map(Account::of);
+    let words: Vec<&'static str> = refusal.decision.iter().flat_map(|decision| decision.reasons.iter()).collect();
+    let mut reasons: Vec<&'static str> = Vec::new();
+    for sentence in words.iter().filter_map(|word| reason::sentence(word)) {
+        if !reasons.contains(&sentence) && reasons.len() < MAX_REASONS {
+            reasons.push(sentence);
+        }
+    }
+    let shows_details = refusal.route.as_ref().is_some_and(|route| route.exchange.show_error_details);
+    let mut actions = Vec::new();
+    if let Some(url) = switch_account_url {
+        let text = if account.is_some() { "Use another account" } else { "Sign in" };
+        actions.push(Action::Link { text, url: Cow::Borrowed(url) });
+    }
+    if account.is_some() {
+        actions.push(Action::Post { text: "Sign out", url: caller.own_path("sign_out").into(), fields: Vec::new() });
+    }
+    Notice {
+        status: StatusCode::FORBIDDEN,
+        grpc: grpc::Status::PermissionDenied,
+        kind,
+        label: "Access denied",
+        title: title.into(),
+        detail: detail.into(),
+        advice: Some(
+            "If you think you should have access, ask whoever runs this site and quote the request id.".into(),
+        ),
+        more: More {
+            account,
+            reasons,
+            details: if shows_details { words } else { Vec::new() },
+            actions,
+            ..More::default()
+        },
+    }
+    .answer(caller)
+}
+
+fn no_route(caller: &Caller<'_>) -> Response<Bytes> {
+    Notice {
+        status: StatusCode::NOT_FOUND,
+        grpc: grpc::Status::NotFound,
+        kind: "no-route",
+        label: "Not found",
+        title: "There is nothing here".into(),
+        detail: "No site is set up at this address.".into(),
+        advice: Some("Check the address for typing errors. If you followed a link, it may be out of date.".into()),
+        more: More::default(),
+    }
+    .answer(caller)
+}
+
+fn session_unknown(caller: &Caller<'_>) -> Response<Bytes> {
+    Notice {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        grpc: grpc::Status::Unavailable,
+        kind: "session-unavailable",
+        label: "Temporarily unavailable",
+        title: "Your session can’t be checked right now".into(),
+        detail: "The service that keeps track of who is signed in does not answer. You are still signed in.".into(),
+        advice: Some("Wait a moment, then load the page again.".into()),
+        more: More { retry_after: Some(RETRY_AFTER), ..More::default() },
+    }
+    .answer(caller)
+}

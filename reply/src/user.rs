@@ -1,0 +1,68 @@
+//! Who the caller is to us: a page, and the same as JSON.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use portcullis_identity::{ClaimValue, Session, Subject, Timestamp};
+use serde_json::{Value, json};
+
+use crate::caller::Format;
+use crate::look::Policy;
+use crate::page::UserPage;
+use crate::{Caller, moment, response};
+
+/// Claims that speak of a token and not of a person; the page and the document leave them out.
+const OF_TOKENS: [&str; 9] = ["iss", "aud", "exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_hash"];
+
+/// Shows the session: as a page to a person, as JSON to a program.
+#[must_use]
+pub fn user(caller: &Caller<'_>, session: &Session, now: Timestamp) -> Response<Bytes> {
+    match caller.format() {
+        Format::Html => {
+            response::html(caller, StatusCode::OK, Policy::Form, UserPage::new(caller, session, now).text())
+        }
+        Format::Problem | Format::Kubernetes | Format::Grpc => {
+            response::typed(caller, StatusCode::OK, "application/json", document(session).to_string())
+        }
+    }
+}
+
+/// The claims that are shown: name and values, as text.
+pub(crate) fn shown_claims(session: &Session) -> impl Iterator<Item = (&str, Vec<&str>)> {
+    let claims = session.subject.claims.iter().filter(|(name, _)| !OF_TOKENS.contains(name));
+    claims.map(|(name, values)| (name, values.iter().map(ClaimValue::as_text).collect()))
+}
+
+fn document(session: &Session) -> Value {
+    let Session {
+        key,
+        version: _,
+        principal,
+        provider,
+        provider_session: _,
+        subject,
+        authenticated_at,
+        acr,
+        last_used: _,
+        expires_at,
+        idle,
+    } = session;
+    let Subject { user_id, email, name, claims, groups, devices: _ } = subject;
+    let mut claims = claims.to_json();
+    claims.retain(|name, _| !OF_TOKENS.contains(&name.as_str()));
+    let groups: Option<Vec<&str>> = groups.as_ref().map(|groups| groups.iter().map(|group| &*group.id).collect());
+    json!({
+        "sub": &*principal.subject,
+        "issuer": &*principal.issuer,
+        "provider": provider.as_str(),
+        "user": &**user_id,
+        "email": &**email,
+        "name": &**name,
+        "groups": groups,
+        "claims": claims,
+        "session": key.to_string(),
+        "authenticated_at": moment::rfc3339(*authenticated_at),
+        "expires_at": moment::rfc3339(*expires_at),
+        "idle_seconds": idle.map(|idle| idle.as_secs()),
+        "acr": acr.as_deref(),
+    })
+}
