@@ -1,1 +1,53 @@
-//! config
+//! The configuration: its schema, how it is read, what is wrong with it and where, and when it changes.
+//!
+//! One file and everything it references become one immutable [`Config`], or a [`LoadError`] that names
+//! every mistake with file, line and column. This crate is the only one that reads configuration files and
+//! the environment. It never starts anything: who reloads, and what happens to a generation, is decided by
+//! the composition root.
+//!
+//! ```
+//! use portcullis_config::{ProcessEnvironment, from_text};
+//!
+//! let text = "
+//! routes:
+//!   - from: https://status.corp.test
+//!     to: http://10.0.0.7:8080
+//!     allow_public_unauthenticated_access: true
+//! ";
+//! let loaded = from_text(text, "portcullis.yaml", std::path::Path::new("."), &ProcessEnvironment)?;
+//! assert_eq!(loaded.config.routes.len(), 1);
+//! # Ok::<(), portcullis_config::LoadError>(())
+//! ```
+
+mod build;
+mod check;
+mod decode;
+mod digest;
+mod environment;
+mod field;
+mod files;
+mod load;
+mod model;
+mod pem;
+mod problem;
+mod report;
+mod route;
+mod schema;
+mod secret;
+mod watch;
+
+pub use environment::{Environment, ProcessEnvironment};
+pub use load::{Loaded, ReferencedFile, from_text, load};
+pub use model::{
+    Assertion, Certificate, ClaimMapping, ClientAuth, Config, Cookie, Decisions, Directories, Drain, Generation,
+    Internal, IssuerFormat, Limits, Listen, Namespace, Provider, ProviderTransport, ReplicaLimits, SameSite, SecretSource,
+    Service, Services, SessionLimits, Siblings, SignIn, Storage, Telemetry, Tls,
+};
+pub use problem::{LoadError, Problem, Warning};
+pub use route::{
+    Action, EncodedSlashes, ExchangeRules, Forward, HeaderEdits, HeaderTemplate, HostPattern, HostRewrite,
+    PathPattern, PathRewrite, Redirect, RedirectPath, Route, Scheme, TemplatePart, Upstream, UpstreamTls,
+};
+pub use schema::json_schema as schema;
+pub use secret::SecretText;
+pub use watch::{WatchError, Watcher};

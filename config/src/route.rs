@@ -15,6 +15,8 @@ use crate::model::Certificate;
 pub struct Route {
     /// `name`, else made of `from` and the path; unique. The label of metrics and events.
     pub name: Arc<str>,
+    /// `description`: what the portal says of it.
+    pub description: Option<Arc<str>>,
     /// SHA-256 of everything the route says; equal routes of two generations are reused.
     pub digest: [u8; 32],
     /// Where it stands in the file, from 1.

@@ -1,0 +1,150 @@
+//! Each way a file changes is heard; what is not ours is not.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use super::*;
+
+/// Longer than any machine under load needs; a test that passes never waits for it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Scene {
+    folder: tempfile::TempDir,
+    watcher: Watcher,
+    changes: Receiver<()>,
+}
+
+impl Scene {
+    fn of(prepare: impl FnOnce(&Path) -> Vec<PathBuf>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = prepare(&folder.path().canonicalize().unwrap());
+        let (watcher, changes) = Watcher::new(listed(&paths)).unwrap();
+        Self { folder, watcher, changes }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().canonicalize().unwrap().join(name)
+    }
+
+    fn heard(&self) {
+        self.changes.recv_timeout(PATIENCE).unwrap();
+    }
+
+    /// Shows that nothing is on its way: a later, real change gives one message and no more.
+    fn nothing_more(self) {
+        let Self { folder, watcher, changes } = self;
+        drop(watcher);
+        assert_eq!(changes.try_iter().count(), 0);
+        drop(folder);
+    }
+}
+
+fn listed(paths: &[PathBuf]) -> Vec<ReferencedFile> {
+    let digest = |path: &PathBuf| fs::read(path).ok().map(|bytes| sha256(&bytes));
+    paths.iter().map(|path| ReferencedFile { path: path.clone(), digest: digest(path) }).collect()
+}
+
+fn one_file() -> Scene {
+    Scene::of(|folder| {
+        fs::write(folder.join("a.yaml"), "one\n").unwrap();
+        vec![folder.join("a.yaml")]
+    })
+}
+
+#[test]
+fn a_file_written_in_place_is_heard() {
+    let scene = one_file();
+    fs::write(scene.path("a.yaml"), "two\n").unwrap();
+    scene.heard();
+    scene.nothing_more();
+}
+
+#[test]
+fn a_file_replaced_by_rename_is_heard_twice() {
+    let scene = one_file();
+    for text in ["two\n", "three\n"] {
+        fs::write(scene.path("a.new"), text).unwrap();
+        fs::rename(scene.path("a.new"), scene.path("a.yaml")).unwrap();
+        scene.heard();
+    }
+}
+
+#[test]
+fn a_deleted_and_an_emptied_file_are_heard() {
+    let scene = one_file();
+    fs::remove_file(scene.path("a.yaml")).unwrap();
+    scene.heard();
+    fs::write(scene.path("a.yaml"), "").unwrap();
+    scene.heard();
+}
+
+#[test]
+fn a_rewrite_with_the_same_content_is_no_change() {
+    let scene = one_file();
+    fs::write(scene.path("other"), "x").unwrap();
+    fs::write(scene.path("a.yaml"), "one\n").unwrap();
+    scene.nothing_more();
+}
+
+#[test]
+fn a_config_map_swap_is_heard() {
+    let scene = Scene::of(|folder| {
+        for version in ["v1", "v2"] {
+            fs::create_dir(folder.join(version)).unwrap();
+            fs::write(folder.join(version).join("a.yaml"), version).unwrap();
+        }
+        symlink("v1", folder.join("..data")).unwrap();
+        symlink("..data/a.yaml", folder.join("a.yaml")).unwrap();
+        vec![folder.join("a.yaml")]
+    });
+    symlink("v2", scene.path("..data_tmp")).unwrap();
+    fs::rename(scene.path("..data_tmp"), scene.path("..data")).unwrap();
+    scene.heard();
+}
+
+#[test]
+fn a_swapped_folder_symlink_is_heard() {
+    let scene = Scene::of(|folder| {
+        for version in ["v1", "v2"] {
+            fs::create_dir(folder.join(version)).unwrap();
+            fs::write(folder.join(version).join("a.yaml"), version).unwrap();
+        }
+        symlink("v1", folder.join("current")).unwrap();
+        vec![folder.join("current/a.yaml")]
+    });
+    symlink("v2", scene.path("next")).unwrap();
+    fs::rename(scene.path("next"), scene.path("current")).unwrap();
+    scene.heard();
+}
+
+#[test]
+fn a_missing_file_is_heard_when_it_appears_with_its_folder() {
+    let scene = Scene::of(|folder| vec![folder.join("later/a.pem")]);
+    fs::create_dir(scene.path("later")).unwrap();
+    fs::write(scene.path("later/a.pem"), "x").unwrap();
+    scene.heard();
+}
+
+#[test]
+fn a_change_between_load_and_watch_is_heard() {
+    let scene = Scene::of(|folder| {
+        fs::write(folder.join("a.yaml"), "new\n").unwrap();
+        vec![]
+    });
+    let path = scene.path("a.yaml");
+    scene.watcher.follow(vec![ReferencedFile { path, digest: Some(sha256(b"old\n")) }]);
+    scene.heard();
+}
+
+#[test]
+fn a_file_that_stays_open_is_heard_only_when_it_is_closed() {
+    use std::io::Write as _;
+    let scene = one_file();
+    let mut file = fs::File::create(scene.path("a.yaml")).unwrap();
+    file.write_all(b"half").unwrap();
+    file.flush().unwrap();
+    file.write_all(b" and whole\n").unwrap();
+    drop(file);
+    scene.heard();
+    scene.nothing_more();
+}
