@@ -58,6 +58,7 @@ pub use portal::{RouteEntry, routes};
 pub use refuse::refuse;
 pub use sign_in::{
     LoopFacts, ProviderChoice, SignInFailure, loop_diagnostic, provider_unavailable, sign_in_choice, sign_in_failed,
+    sign_in_refused,
 };
 pub use sign_out::{SignOutForm, sign_out_confirm, signed_out};
 pub use user::user;

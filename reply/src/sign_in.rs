@@ -40,6 +40,10 @@ pub enum SignInFailure {
     EmailUnverified,
     /// The provider says more about the person than a session may carry.
     TooManyClaims,
+    /// The provider only refers to the groups instead of naming them, or names them in a way nobody can read.
+    GroupsLeftOut,
+    /// The person signed in just now, and not recently or strongly enough for the site.
+    NotEnough,
     /// No provider of the configuration may sign people in here.
     NoProvider,
 }
@@ -80,6 +84,34 @@ pub fn sign_in_failed(caller: &Caller<'_>, failure: SignInFailure, retry_url: Op
         detail: detail.into(),
         advice: retry_url.is_none().then(|| "Go back to the site you wanted to open and start from there.".into()),
         more: More { actions: actions.into_iter().collect(), ..More::default() },
+    }
+    .answer(caller)
+}
+
+/// Tells that the provider said no, with its own `words`: a stranger's text, shown as such and as text only.
+#[must_use]
+pub fn sign_in_refused(
+    caller: &Caller<'_>,
+    provider: &str,
+    words: &str,
+    retry_url: Option<&str>,
+) -> Response<Bytes> {
+    let (status, kind, title, detail) = SignInFailure::RefusedByProvider.words();
+    let actions = retry_url.map(|url| Action::Link { text: "Start again", url: Cow::Borrowed(url) });
+    let said = (!words.is_empty()).then(|| ("It said", words.to_owned()));
+    Notice {
+        status,
+        grpc: grpc::Status::PermissionDenied,
+        kind,
+        label: "Sign-in not completed",
+        title: title.into(),
+        detail: detail.into(),
+        advice: None,
+        more: More {
+            actions: actions.into_iter().collect(),
+            facts: [Some(("Provider", provider.to_owned())), said].into_iter().flatten().collect(),
+            ..More::default()
+        },
     }
     .answer(caller)
 }
@@ -200,6 +232,20 @@ impl SignInFailure {
                 "sign-in-too-many-claims",
                 "Your account carries too much information",
                 "Your provider tells more about you than a session can hold, usually because of very many groups.",
+            ),
+            Self::GroupsLeftOut => (
+                StatusCode::FORBIDDEN,
+                "sign-in-groups-left-out",
+                "Your groups are not known",
+                "Your provider did not say which groups you are in, usually because there are too many to list. Access \
+                 here depends on them. Whoever runs this site can have the provider send fewer.",
+            ),
+            Self::NotEnough => (
+                StatusCode::FORBIDDEN,
+                "sign-in-not-enough",
+                "This sign-in is not enough for the site",
+                "You signed in, but the site asks for a more recent or a stronger sign-in than your provider gave. We \
+                 stopped instead of sending your browser in circles.",
             ),
             Self::NoProvider => (
                 StatusCode::FORBIDDEN,
