@@ -1,0 +1,101 @@
+//! The end of every sign-in: the session goes to the host that asked.
+
+use portcullis_handover::{HandOver, SignInRequest};
+use portcullis_identity::Session;
+use portcullis_keys::{CredentialKind, Handle};
+use url::Url;
+
+use crate::answer::{Answer, Cause};
+use crate::request::CredentialCookie;
+use crate::service::Turn;
+use crate::sessions::Sessions;
+
+/// A session of this browser on the sign-in host.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) handle: Handle,
+    pub(crate) session: Session,
+}
+
+impl<S: Sessions> Turn<'_, S> {
+    /// The browser's session here, if it has one that is not over.
+    pub(crate) async fn live(&self) -> Result<Option<Live>, Box<Answer>> {
+        let Some(handle) = self.handle() else {
+            return Ok(None);
+        };
+        match self.core.sessions.fetch(&handle.key()).await {
+            Ok(session) => {
+                let live = session.filter(|session| !session.is_over(self.now));
+                Ok(live.map(|session| Live { handle, session }))
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "broker did not answer the sign-in service");
+                Err(Box::new(self.trouble(Cause::BrokerDown, None)))
+            }
+        }
+    }
+
+    /// The handle in the browser's cookie; whether there is a session behind it is the broker's to say.
+    pub(crate) fn handle(&self) -> Option<Handle> {
+        let cookie = &self.generation.config.sign_in.cookie;
+        match self.asked.credential(&self.generation.keys.credential, self.generation.host(), cookie) {
+            CredentialCookie::Handle(handle) => Some(handle),
+            CredentialCookie::None | CredentialCookie::Rejected => None,
+        }
+    }
+
+    /// Sends the browser on with its session: to the host that asked, or to our own page.
+    pub(crate) fn enter(&self, request: Option<&SignInRequest>, handle: &Handle) -> Answer {
+        match request {
+            None => Answer::redirect(self.generation.path("user")),
+            Some(request) => match &request.programmatic {
+                None => Answer::redirect(self.hand_over(request, handle)),
+                Some(program) => self.to_program(request, program, handle),
+            },
+        }
+    }
+
+    /// The page that a sign-in began with, where a new one begins by itself; else our own sign-in.
+    pub(crate) fn again(&self, request: Option<&SignInRequest>) -> String {
+        match request {
+            Some(SignInRequest { host, return_path, programmatic: None, .. }) => {
+                format!("{}{return_path}", self.origin(host))
+            }
+            Some(_) | None => self.generation.path("sign_in"),
+        }
+    }
+
+    pub(crate) fn trouble(&self, cause: Cause, request: Option<&SignInRequest>) -> Answer {
+        Answer::trouble(cause, self.again(request))
+    }
+
+    fn hand_over(&self, request: &SignInRequest, handle: &Handle) -> String {
+        let mut id = [0; 16];
+        self.core.random.fill(&mut id);
+        let message = HandOver {
+            host: request.host.clone(),
+            handle: handle.clone(),
+            return_path: request.return_path.clone(),
+            bind: request.bind,
+            id,
+            issued: self.now,
+            attempt: request.attempt,
+        };
+        let sealed = message.seal(&self.generation.keys.handover, &*self.core.random);
+        format!("{}{}?h={sealed}", self.origin(&request.host), self.generation.path("callback"))
+    }
+
+    /// A local program waits for its credential at an address that the asking host has judged.
+    fn to_program(&self, request: &SignInRequest, program: &str, handle: &Handle) -> Answer {
+        let Some(mut url) = Url::parse(program).ok().filter(|url| matches!(url.scheme(), "http" | "https")) else {
+            return self.trouble(Cause::RequestUnusable, None);
+        };
+        let credential = self.generation.keys.credential.mint(CredentialKind::Session, handle, &request.host);
+        let parameter = match self.generation.config.sign_in.namespace {
+            portcullis_config::Namespace::Portcullis => "portcullis_credential",
+            portcullis_config::Namespace::Pomerium => "pomerium_jwt",
+        };
+        url.query_pairs_mut().append_pair(parameter, &credential);
+        Answer::redirect(url.into())
+    }
+}
