@@ -1,0 +1,83 @@
+//! The thread that reads: sessions that replicas miss, tokens that routes inject.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use portcullis_broker_api::UpstreamTokens;
+use portcullis_broker_api::wire::generated as proto;
+use portcullis_identity::SessionKey;
+
+use crate::queue::{Refusal, Reply, answer, store_failed};
+use crate::state::Shared;
+use crate::storage::{Kind, Storage};
+use crate::vault::VaultError;
+
+/// The most reads that wait.
+pub(crate) const READS: usize = 4096;
+
+/// What the reader is asked.
+#[derive(Debug)]
+pub(crate) enum Read {
+    /// Sessions at the store's head.
+    Fetch { keys: Vec<SessionKey>, reply: Reply<proto::FetchAnswer> },
+    /// The tokens of one session.
+    Tokens { key: SessionKey, reply: Reply<UpstreamTokens> },
+    /// No more.
+    Close,
+}
+
+/// Answers until it is told to close.
+pub(crate) fn run(shared: &Shared, storage: &Arc<dyn Storage>, reads: &Receiver<Read>) {
+    for read in reads {
+        match read {
+            Read::Fetch { keys, reply } => answer(reply, fetch(shared, &**storage, &keys)),
+            Read::Tokens { key, reply } => answer(reply, tokens(shared, &**storage, &key)),
+            Read::Close => return,
+        }
+    }
+}
+
+fn fetch(shared: &Shared, storage: &dyn Storage, keys: &[SessionKey]) -> Result<proto::FetchAnswer, Refusal> {
+    // The head before the records: the answer may be newer than it says, never older.
+    let head = shared.head();
+    let mut sessions = Vec::with_capacity(keys.len());
+    for key in keys {
+        sessions.extend(session(shared, storage, key)?);
+    }
+    let absent = keys.len().saturating_sub(sessions.len());
+    shared.metrics.fetched(u64::try_from(sessions.len()).unwrap_or(0), u64::try_from(absent).unwrap_or(0));
+    Ok(proto::FetchAnswer { server_id: shared.server.as_bytes().to_vec(), head, session: sessions })
+}
+
+/// The session as proxies get it; `None`: it is over, and stays so.
+pub(crate) fn session(
+    shared: &Shared,
+    storage: &dyn Storage,
+    key: &SessionKey,
+) -> Result<Option<proto::Session>, Refusal> {
+    let now = shared.clock.now();
+    let Some(last_used) = shared.known().index.live(key, now).map(|entry| entry.last_used) else { return Ok(None) };
+    let stored = storage.get(Kind::Session, key.as_bytes()).map_err(|error| store_failed(&error))?;
+    // Ended since the index was asked.
+    let Some(stored) = stored else { return Ok(None) };
+    let mut session = shared.vault.open_session(key, &stored.value).map_err(|error| unopened(&error))?;
+    session.version = stored.version;
+    session.last_used = last_used.unix_millis();
+    Ok(Some(session))
+}
+
+fn tokens(shared: &Shared, storage: &dyn Storage, key: &SessionKey) -> Result<UpstreamTokens, Refusal> {
+    if shared.known().index.live(key, shared.clock.now()).is_none() {
+        return Err(Refusal::NoSession);
+    }
+    let stored = storage.get(Kind::Tokens, key.as_bytes()).map_err(|error| store_failed(&error))?;
+    let stored = stored.ok_or(Refusal::NoSession)?;
+    let held = shared.vault.open_tokens(key, &stored.value).map_err(|error| unopened(&error))?;
+    let portcullis_broker_api::Tokens { access_token, refresh_token: _, id_token, expires_at } = held;
+    Ok(UpstreamTokens { access_token, id_token, expires_at })
+}
+
+pub(crate) fn unopened(error: &VaultError) -> Refusal {
+    tracing::error!(error = error as &dyn std::error::Error, "sealed record not opened");
+    Refusal::Store
+}

@@ -1,0 +1,160 @@
+//! The gRPC side: checks messages, asks the threads, names refusals.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::Stream;
+use portcullis_broker_api::wire::generated as proto;
+use portcullis_broker_api::wire::generated::broker_server;
+use portcullis_broker_api::{EndReason, ServerId, UpstreamTokens, wire};
+use portcullis_identity::{SessionKey, Timestamp};
+use portcullis_keys::ServiceRole;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use crate::metrics::RefusalCause;
+use crate::peer;
+use crate::plan::Redeem;
+use crate::queue::{Queue, Refusal};
+use crate::reader::Read;
+use crate::state::Shared;
+use crate::watch;
+use crate::writer::{Command, Hints};
+
+/// The most sessions of one fetch.
+const FETCH_BATCH: usize = 256;
+/// The most uses of one report.
+const TOUCH_BATCH: usize = 4096;
+
+/// The service; one for all connections.
+#[derive(Clone, Debug)]
+pub(crate) struct BrokerService {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) writes: Queue<Command>,
+    pub(crate) reads: Queue<Read>,
+    pub(crate) stop: CancellationToken,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl broker_server::Broker for BrokerService {
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<proto::WatchEvent, Status>> + Send>>;
+
+    async fn hello(&self, request: Request<proto::HelloRequest>) -> Answer<proto::HelloAnswer> {
+        let role = peer::role(request.extensions())?;
+        let digest = self.shared.digest();
+        if request.into_inner().digest != digest {
+            tracing::warn!(service = role.name(), "service runs with other shared settings");
+        }
+        let server_id = self.shared.server.as_bytes().to_vec();
+        Ok(Response::new(proto::HelloAnswer { server_id, digest: digest.to_vec(), head: self.shared.head() }))
+    }
+
+    async fn create(&self, request: Request<proto::CreateRequest>) -> Answer<proto::CreateAnswer> {
+        let new = wire::new_session(request.into_inner()).map_err(|error| self.malformed(&error))?;
+        let session = self.writes.ask(|reply| Command::Create { new: Box::new(new), reply }).await;
+        let session = session.map_err(|refusal| self.refused(refusal))?;
+        Ok(Response::new(proto::CreateAnswer { session: Some(session) }))
+    }
+
+    async fn fetch(&self, request: Request<proto::FetchRequest>) -> Answer<proto::FetchAnswer> {
+        let proto::FetchRequest { key } = request.into_inner();
+        if key.len() > FETCH_BATCH {
+            return Err(self.malformed(&wire::WireError::OutOfRange { field: "key" }));
+        }
+        let keys = key.iter().map(|key| wire::key(key)).collect::<Result<Vec<SessionKey>, _>>();
+        let keys = keys.map_err(|error| self.malformed(&error))?;
+        let answer = self.reads.ask(|reply| Read::Fetch { keys, reply }).await;
+        Ok(Response::new(answer.map_err(|refusal| self.refused(refusal))?))
+    }
+
+    async fn redeem(&self, request: Request<proto::RedeemRequest>) -> Answer<proto::RedeemAnswer> {
+        let proto::RedeemRequest { id, until, key } = request.into_inner();
+        let id = wire::id(&id, "id").map_err(|error| self.malformed(&error))?;
+        let key = wire::key(&key).map_err(|error| self.malformed(&error))?;
+        let until = Timestamp::from_unix_millis(until);
+        let redeem = self.writes.ask(|reply| Command::Redeem { id, until, key, reply }).await;
+        let (outcome, session) = match redeem.map_err(|refusal| self.refused(refusal))? {
+            Redeem::Redeemed(session) => (proto::RedeemOutcome::Redeemed, Some(*session)),
+            Redeem::AlreadyRedeemed => (proto::RedeemOutcome::AlreadyRedeemed, None),
+            Redeem::NoSession => (proto::RedeemOutcome::NoSession, None),
+        };
+        let server_id = self.shared.server.as_bytes().to_vec();
+        Ok(Response::new(proto::RedeemAnswer { server_id, outcome: outcome.into(), session }))
+    }
+
+    async fn touch(&self, request: Request<proto::TouchRequest>) -> Answer<proto::TouchAnswer> {
+        let proto::TouchRequest { r#use: uses } = request.into_inner();
+        if uses.len() > TOUCH_BATCH {
+            return Err(self.malformed(&wire::WireError::OutOfRange { field: "use" }));
+        }
+        let one = |proto::Use { key, at }: proto::Use| Ok((wire::key(&key)?, Timestamp::from_unix_millis(at)));
+        let uses = uses.into_iter().map(one).collect::<Result<Vec<_>, wire::WireError>>();
+        let uses = uses.map_err(|error| self.malformed(&error))?;
+        let done = self.writes.ask(|reply| Command::Touch { uses, reply }).await;
+        done.map_err(|refusal| self.refused(refusal))?;
+        Ok(Response::new(proto::TouchAnswer {}))
+    }
+
+    async fn end(&self, request: Request<proto::EndRequest>) -> Answer<proto::EndAnswer> {
+        // Only authn talks to providers, so nobody else is told what that takes.
+        let hints = if peer::role(request.extensions())? == ServiceRole::Authn { Hints::Tell } else { Hints::Keep };
+        let (selector, reason) = wire::end_selector(request.into_inner()).map_err(|error| self.malformed(&error))?;
+        if reason == EndReason::Expired {
+            return Err(self.malformed(&wire::WireError::OutOfRange { field: "reason" }));
+        }
+        let ended = self.writes.ask(|reply| Command::End { selector, reason, hints, reply }).await;
+        let ended = ended.map_err(|refusal| self.refused(refusal))?;
+        Ok(Response::new(proto::EndAnswer { ended: ended.iter().map(wire::ended_message).collect() }))
+    }
+
+    async fn watch(&self, request: Request<proto::WatchRequest>) -> Answer<Self::WatchStream> {
+        let proto::WatchRequest { server_id, version } = request.into_inner();
+        let cursor = if server_id.is_empty() {
+            None
+        } else {
+            Some((ServerId::from_bytes(&server_id).map_err(|error| self.malformed(&error))?, version))
+        };
+        let stream = watch::follow(Arc::clone(&self.shared), cursor, self.stop.clone());
+        Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn access_token(&self, request: Request<proto::AccessTokenRequest>) -> Answer<proto::AccessTokenAnswer> {
+        let proto::AccessTokenRequest { key, route } = request.into_inner();
+        let key = wire::key(&key).map_err(|error| self.malformed(&error))?;
+        tracing::debug!(session.key = %key, http.route = route, "tokens for an upstream");
+        let tokens = self.reads.ask(|reply| Read::Tokens { key, reply }).await;
+        let UpstreamTokens { access_token, id_token, expires_at } = tokens.map_err(|refusal| self.refused(refusal))?;
+        let exposed = |secret: Option<portcullis_broker_api::Secret>| secret.map(|secret| secret.expose().to_owned());
+        Ok(Response::new(proto::AccessTokenAnswer {
+            access_token: exposed(access_token),
+            id_token: exposed(id_token),
+            expires_at: expires_at.map(Timestamp::unix_millis),
+        }))
+    }
+}
+
+impl BrokerService {
+    fn malformed(&self, error: &wire::WireError) -> Status {
+        self.shared.metrics.refused(RefusalCause::Malformed);
+        tracing::warn!(error = error as &dyn std::error::Error, "request malformed");
+        Status::invalid_argument(error.to_string())
+    }
+
+    fn refused(&self, refusal: Refusal) -> Status {
+        match refusal {
+            Refusal::Exists => Status::already_exists(refusal.to_string()),
+            Refusal::NoSession => Status::not_found(refusal.to_string()),
+            Refusal::Busy => {
+                self.shared.metrics.refused(RefusalCause::Busy);
+                Status::unavailable(refusal.to_string())
+            }
+            Refusal::Closed => Status::unavailable(refusal.to_string()),
+            Refusal::Store => {
+                self.shared.metrics.refused(RefusalCause::Store);
+                Status::unavailable(refusal.to_string())
+            }
+        }
+    }
+}

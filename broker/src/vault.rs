@@ -1,0 +1,126 @@
+//! Sealing of what is at rest: a value opens only with a key of the ring, as its kind, under its own id.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use portcullis_broker_api::wire::{WireError, generated as proto};
+use portcullis_broker_api::{LogoutHint, NewSession, wire};
+use portcullis_identity::{SessionKey, Timestamp};
+use portcullis_keys::{KeyId, Random, SealError, SealKeys};
+use prost::Message;
+
+use crate::storage::{Kind, OpenError};
+
+/// The form of a sealed record's text.
+const FORMAT: u8 = 1;
+
+/// The `store` keys with the randomness they need.
+#[derive(Clone, Debug)]
+pub(crate) struct Vault {
+    keys: SealKeys,
+    random: Arc<dyn Random>,
+}
+
+/// Why a sealed record gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum VaultError {
+    /// The key ring lost the key.
+    #[error("sealed with key `{0}`, which the key ring does not hold")]
+    UnknownKey(KeyId),
+    /// The seal is broken.
+    #[error("sealed record of kind `{kind}` does not open")]
+    Sealed {
+        kind: &'static str,
+        #[source]
+        source: SealError,
+    },
+    /// The text is of another form.
+    #[error("record of kind `{kind}` is malformed")]
+    Malformed { kind: &'static str },
+    /// The message is not of our protocol.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+}
+
+impl Vault {
+    pub(crate) fn new(keys: SealKeys, random: Arc<dyn Random>) -> Self {
+        Self { keys, random }
+    }
+
+    pub(crate) fn seal_session(&self, new: &NewSession, last_used: Timestamp) -> Vec<u8> {
+        self.seal(Kind::Session, &new.key, &wire::session_message(new, last_used))
+    }
+
+    pub(crate) fn seal_tokens(&self, new: &NewSession) -> Vec<u8> {
+        self.seal(Kind::Tokens, &new.key, &wire::tokens_message(&new.tokens))
+    }
+
+    pub(crate) fn seal_farewell(&self, key: &SessionKey, hint: &LogoutHint) -> Vec<u8> {
+        let ended = portcullis_broker_api::Ended { key: *key, logout: Some(hint.clone()) };
+        self.seal(Kind::Farewell, key, &wire::ended_message(&ended))
+    }
+
+    /// A session as proxies get it, version and last use apart.
+    pub(crate) fn open_session(&self, key: &SessionKey, sealed: &[u8]) -> Result<proto::Session, VaultError> {
+        self.open(Kind::Session, key, sealed)
+    }
+
+    pub(crate) fn open_tokens(
+        &self,
+        key: &SessionKey,
+        sealed: &[u8],
+    ) -> Result<portcullis_broker_api::Tokens, VaultError> {
+        Ok(wire::tokens(self.open(Kind::Tokens, key, sealed)?)?)
+    }
+
+    pub(crate) fn open_farewell(&self, key: &SessionKey, sealed: &[u8]) -> Result<Option<LogoutHint>, VaultError> {
+        Ok(wire::ended(self.open(Kind::Farewell, key, sealed)?)?.logout)
+    }
+
+    fn seal(&self, kind: Kind, key: &SessionKey, message: &impl Message) -> Vec<u8> {
+        let mut plain = Vec::with_capacity(1 + message.encoded_len());
+        plain.push(FORMAT);
+        plain.append(&mut message.encode_to_vec());
+        self.keys.seal_bytes(&receiver(kind, key), &plain, &*self.random)
+    }
+
+    fn open<M: Message + Default>(&self, kind: Kind, key: &SessionKey, sealed: &[u8]) -> Result<M, VaultError> {
+        let malformed = || VaultError::Malformed { kind: kind.name() };
+        let plain =
+            self.keys.open_bytes(&receiver(kind, key), sealed).map_err(|source| match (source, key_of(sealed)) {
+                (SealError::UnknownKey, Some(id)) => VaultError::UnknownKey(id),
+                _ => VaultError::Sealed { kind: kind.name(), source },
+            })?;
+        let Some((&FORMAT, message)) = plain.split_first() else { return Err(malformed()) };
+        M::decode(message).map_err(|_| malformed())
+    }
+}
+
+impl From<VaultError> for OpenError {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::UnknownKey(key) => Self::UnknownKey { key },
+            VaultError::Sealed { kind, source } => Self::Unsealable { kind, source },
+            VaultError::Malformed { kind } => Self::Storage(crate::storage::StorageError::Malformed { kind }),
+            VaultError::Wire(_) => Self::Storage(crate::storage::StorageError::Malformed { kind: "session" }),
+        }
+    }
+}
+
+/// What a record is sealed for: moved to another key or kind, it does not open.
+fn receiver(kind: Kind, key: &SessionKey) -> String {
+    let mut text = String::with_capacity(80);
+    text.push_str(kind.name());
+    text.push('/');
+    for byte in key.as_bytes() {
+        // Writing to a string cannot fail.
+        let _infallible = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// The key id in front of a sealed value, behind its version.
+fn key_of(sealed: &[u8]) -> Option<KeyId> {
+    let (_, rest) = sealed.split_first()?;
+    rest.first_chunk::<{ KeyId::BYTES }>().map(|id| KeyId::from_bytes(*id))
+}

@@ -1,0 +1,115 @@
+//! The stream of one follower: a cursor in the ring, and a heartbeat each second.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{self, Stream};
+use portcullis_broker_api::ServerId;
+use portcullis_broker_api::wire::{self, generated as proto};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use crate::log::Page;
+use crate::state::Shared;
+use crate::storage::LogEntry;
+
+/// How often a follower hears that the broker lives.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Entries copied out of the ring at a time.
+const PAGE: usize = 256;
+
+/// One follower.
+struct Follower {
+    shared: Arc<Shared>,
+    head: watch::Receiver<u64>,
+    stop: CancellationToken,
+    cursor: u64,
+    ready: VecDeque<proto::WatchEvent>,
+    // Counts this follower for as long as its stream lives.
+    _counted: Counted,
+}
+
+/// The events after `cursor`, beginning with a start. The stream ends when the broker does, or when the
+/// follower is too slow for the ring: it comes back and is told to start over.
+pub(crate) fn follow(
+    shared: Arc<Shared>,
+    cursor: Option<(ServerId, u64)>,
+    stop: CancellationToken,
+) -> impl Stream<Item = Result<proto::WatchEvent, Status>> {
+    let head = shared.follow_head();
+    let counted = Counted::new(&shared);
+    let resumes = match cursor {
+        Some((server, version)) if server == shared.server => match shared.known().ring.after(version, 1) {
+            Page::Entries { entries: _, head: _ } => Some(version),
+            Page::OffTheRing => None,
+        },
+        Some(_) | None => None,
+    };
+    let cursor = resumes.unwrap_or_else(|| shared.known().ring.head());
+    let start = proto::Start { server_id: shared.server.as_bytes().to_vec(), reset: resumes.is_none() };
+    let ready = VecDeque::from([event(cursor, Some(proto::watch_event::Event::Start(start)))]);
+    let follower = Follower { shared, head, stop, cursor, ready, _counted: counted };
+    stream::unfold(follower, async |mut follower| {
+        let event = follower.next().await?;
+        Some((Ok(event), follower))
+    })
+}
+
+impl Follower {
+    async fn next(&mut self) -> Option<proto::WatchEvent> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            // Marked as seen before the ring is read: a commit in between wakes the wait below at once.
+            self.head.borrow_and_update();
+            self.read()?;
+            if !self.ready.is_empty() {
+                continue;
+            }
+            tokio::select! {
+                // Each arm only waits; dropping the others loses nothing.
+                () = self.stop.cancelled() => return None,
+                changed = self.head.changed() => changed.ok()?,
+                () = tokio::time::sleep(HEARTBEAT) => return Some(event(self.cursor, None)),
+            }
+        }
+    }
+
+    /// Takes the next page; `None`: the cursor fell off the ring.
+    fn read(&mut self) -> Option<()> {
+        let Page::Entries { entries, head } = self.shared.known().ring.after(self.cursor, PAGE) else { return None };
+        let whole = entries.len() < PAGE;
+        for (version, LogEntry { key, reason }) in entries {
+            let ended = proto::EndedEvent { key: key.as_bytes().to_vec(), reason: wire::reason_message(reason).into() };
+            self.ready.push_back(event(version, Some(proto::watch_event::Event::Ended(ended))));
+            self.cursor = version;
+        }
+        if whole {
+            self.cursor = head;
+        }
+        Some(())
+    }
+}
+
+const fn event(version: u64, event: Option<proto::watch_event::Event>) -> proto::WatchEvent {
+    proto::WatchEvent { version, event }
+}
+
+/// One follower in the metric.
+struct Counted(Arc<Shared>);
+
+impl Counted {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.metrics.watchers.inc();
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.metrics.watchers.dec();
+    }
+}

@@ -1,0 +1,219 @@
+//! The one thread that writes: what queued up during the last commit is the next one.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use portcullis_broker_api::wire::generated as proto;
+use portcullis_broker_api::{EndReason, EndSelector, Ended, NewSession};
+use portcullis_identity::{SessionKey, Timestamp};
+use tokio::time::Instant;
+
+use crate::plan::{Plan, Redeem, Step};
+use crate::queue::{Refusal, Reply, answer, store_failed};
+use crate::state::{Known, Shared, count};
+use crate::storage::{Change, Outcome, Storage};
+
+/// The most commands that wait; a further one is refused as busy.
+pub(crate) const COMMANDS: usize = 4096;
+/// The most commands of one commit.
+const GROUP: usize = 512;
+/// How often the broker looks for sessions that are over.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// What the writer is asked.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Create {
+        new: Box<NewSession>,
+        reply: Reply<proto::Session>,
+    },
+    Redeem {
+        id: [u8; 16],
+        until: Timestamp,
+        key: SessionKey,
+        reply: Reply<Redeem>,
+    },
+    Touch {
+        uses: Vec<(SessionKey, Timestamp)>,
+        reply: Reply<()>,
+    },
+    End {
+        selector: EndSelector,
+        reason: EndReason,
+        hints: Hints,
+        reply: Reply<Vec<Ended>>,
+    },
+    /// Ends what is over now, without waiting for the next look.
+    Sweep {
+        reply: Reply<()>,
+    },
+    /// Commits what came before, then no more.
+    Close,
+}
+
+/// Who gets what a sign-out at the provider needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hints {
+    /// The caller: it is authn.
+    Tell,
+    /// Nobody now; kept a while for authn.
+    Keep,
+}
+
+/// The writer's own state.
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    storage: Arc<dyn Storage>,
+    /// The commit in the making.
+    group: Vec<(Step, usize)>,
+    changes: Vec<Change>,
+    /// The sessions that the group writes.
+    keys: HashSet<SessionKey>,
+}
+
+impl Writer {
+    pub(crate) fn new(shared: Arc<Shared>, storage: Arc<dyn Storage>) -> Self {
+        Self { shared, storage, group: Vec::new(), changes: Vec::new(), keys: HashSet::new() }
+    }
+
+    /// Writes until it is told to close.
+    pub(crate) fn run(mut self, commands: &Receiver<Command>) {
+        let mut swept = Instant::now();
+        loop {
+            match commands.recv_timeout(SWEEP_EVERY) {
+                Ok(command) => {
+                    let queued = std::iter::from_fn(|| commands.try_recv().ok()).take(GROUP - 1);
+                    let queued: Vec<Command> = std::iter::once(command).chain(queued).collect();
+                    for command in queued {
+                        if matches!(command, Command::Close) {
+                            self.commit();
+                            return;
+                        }
+                        self.take(command);
+                    }
+                    self.commit();
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if swept.elapsed() >= SWEEP_EVERY {
+                self.sweep();
+                swept = Instant::now();
+            }
+        }
+    }
+
+    /// Adds a command to the group. One that concerns a session which the group writes, or that selects by
+    /// what the group may change, waits for the group: every plan is made from what is committed.
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Create { new, reply } => {
+                self.settle_for(&[new.key]);
+                let plan = self.plan().create(new, reply);
+                self.add(plan);
+            }
+            Command::Redeem { id, until, key, reply } => {
+                let plan = self.plan().redeem(id, until, key, reply);
+                self.add(plan);
+            }
+            Command::Touch { uses, reply } => {
+                let keys: Vec<SessionKey> = uses.iter().map(|(key, _)| *key).collect();
+                self.settle_for(&keys);
+                let plan = self.plan().touch(&uses, reply);
+                self.add(plan);
+            }
+            Command::End { selector, reason, hints, reply } => {
+                match &selector {
+                    EndSelector::Key(key) => self.settle_for(&[*key]),
+                    EndSelector::Principal(_) | EndSelector::ProviderSession { .. } | EndSelector::User(_) => {
+                        self.commit()
+                    }
+                }
+                let plan = self.plan().end(&selector, reason, hints, reply);
+                self.add(plan);
+            }
+            Command::Sweep { reply } => {
+                self.commit();
+                self.sweep();
+                answer(reply, Ok(()));
+            }
+            // The caller of `take` ends with it.
+            Command::Close => {}
+        }
+    }
+
+    fn plan(&self) -> Plan<'_> {
+        Plan { shared: &self.shared, storage: &*self.storage, now: self.shared.clock.now() }
+    }
+
+    fn settle_for(&mut self, keys: &[SessionKey]) {
+        if keys.iter().any(|key| self.keys.contains(key)) {
+            self.commit();
+        }
+        self.keys.extend(keys);
+    }
+
+    fn add(&mut self, planned: Option<(Step, Vec<Change>)>) {
+        let Some((step, mut changes)) = planned else { return };
+        self.group.push((step, changes.len()));
+        self.changes.append(&mut changes);
+    }
+
+    /// Ends what is over, and forgets what need not be remembered.
+    fn sweep(&mut self) {
+        let plan = self.plan().sweep(GROUP);
+        self.add(plan);
+        self.commit();
+    }
+
+    /// Makes the group durable, then shows it to readers and followers, then answers.
+    fn commit(&mut self) {
+        self.keys.clear();
+        let group = std::mem::take(&mut self.group);
+        let changes = std::mem::take(&mut self.changes);
+        if group.is_empty() {
+            return;
+        }
+        let outcomes = if changes.is_empty() { Ok(Vec::new()) } else { self.write(&changes) };
+        match outcomes {
+            Ok(outcomes) => self.settle(group, &outcomes),
+            Err(refusal) => group.into_iter().for_each(|(step, _)| step.refuse(refusal)),
+        }
+    }
+
+    fn write(&self, changes: &[Change]) -> Result<Vec<Outcome>, Refusal> {
+        let started = Instant::now();
+        let outcomes = self.storage.commit(changes).map_err(|error| store_failed(&error))?;
+        self.shared.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
+        #[expect(clippy::cast_precision_loss, reason = "a group has no more changes than a float has digits")]
+        self.shared.metrics.commit_changes.observe(changes.len() as f64);
+        Ok(outcomes)
+    }
+
+    fn settle(&self, group: Vec<(Step, usize)>, outcomes: &[Outcome]) {
+        let mut rest = outcomes;
+        let mut settled = Vec::with_capacity(group.len());
+        let head = {
+            let mut known = self.shared.known_mut();
+            for (step, count) in group {
+                let (own, others) = rest.split_at_checked(count).unwrap_or((rest, &[]));
+                rest = others;
+                settled.push(step.apply(own, &mut known));
+            }
+            for outcome in outcomes {
+                if let Outcome::Applied { version } = outcome {
+                    known.ring.advance(*version);
+                }
+            }
+            let Known { index, ring } = &*known;
+            self.shared.metrics.sessions.set(count(index.len()));
+            ring.head()
+        };
+        self.shared.publish(head);
+        for settled in settled {
+            settled.answer(&self.shared, &*self.storage);
+        }
+    }
+}
