@@ -103,6 +103,32 @@ impl Criterion {
         }
     }
 
+    /// Whether it looks at who asks.
+    pub(crate) const fn is_about_the_subject(&self) -> bool {
+        match self {
+            Self::AuthenticatedUser
+            | Self::User(_)
+            | Self::Email(_)
+            | Self::Domain(_)
+            | Self::Claim(..)
+            | Self::Groups(_)
+            | Self::Device(_)
+            | Self::Record(_) => true,
+            Self::Accept
+            | Self::Reject
+            | Self::ClientCertificate(_)
+            | Self::InvalidClientCertificate
+            | Self::SourceIp(_)
+            | Self::HttpMethod(_)
+            | Self::HttpPath(_)
+            | Self::CorsPreflight
+            | Self::McpTool(_)
+            | Self::Date(_)
+            | Self::DayOfWeek(_)
+            | Self::TimeOfDay(_) => false,
+        }
+    }
+
     /// The criteria about the subject, where there is one.
     fn judge(&self, subject: &Subject) -> Finding {
         match self {

@@ -152,6 +152,15 @@ impl Program {
     }
 }
 
+impl Program {
+    /// Whether a rule looks at who asks: without one, no sign-in can change the answer.
+    #[must_use]
+    pub fn asks_who(&self) -> bool {
+        let operators = self.rules.iter().flat_map(|rule| &rule.operators);
+        operators.flat_map(|operator| &operator.criteria).any(Criterion::is_about_the_subject)
+    }
+}
+
 impl Rule {
     /// The value whatever the facts, where there is one.
     pub(crate) fn constant(&self) -> Option<bool> {
