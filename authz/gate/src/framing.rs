@@ -48,7 +48,7 @@ fn check_size(head: &RequestHead<'_>, limits: &Limits) -> Result<(), Malformed> 
 
 /// RFC 9110 §5.5: a value with CR, LF or NUL is refused or sanitised; we refuse, and the other controls too.
 /// A folded line (obs-fold) leaves CR and LF behind where a reader does not refuse it itself.
-const fn is_forbidden(byte: &u8) -> bool {
+pub(crate) const fn is_forbidden(byte: &u8) -> bool {
     (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f
 }
 

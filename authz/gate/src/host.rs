@@ -84,3 +84,6 @@ fn parse_port(text: &str) -> Result<u16, Malformed> {
     }
     text.parse().map_err(|_| Malformed::Host)
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,3 +128,6 @@ fn join(values: &[&str], list: bool) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

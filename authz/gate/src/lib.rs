@@ -34,6 +34,8 @@ mod path;
 mod portal;
 mod redirect;
 mod rewrite;
+#[cfg(test)]
+mod sample;
 mod snapshot;
 mod table;
 mod upgrade;

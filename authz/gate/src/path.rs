@@ -248,3 +248,6 @@ const fn may_stand_in_segment(byte: u8) -> bool {
 const fn is_forbidden(byte: u8) -> bool {
     byte < 0x20 || byte == 0x7f || byte == b'\\'
 }
+
+#[cfg(test)]
+mod tests;

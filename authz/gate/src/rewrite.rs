@@ -134,3 +134,6 @@ fn own_name(upstream: &Upstream) -> Cow<'_, str> {
 fn with_port(host: &str, port: Option<u16>) -> Cow<'_, str> {
     port.map_or(Cow::Borrowed(host), |port| Cow::Owned(format!("{host}:{port}")))
 }
+
+#[cfg(test)]
+mod tests;

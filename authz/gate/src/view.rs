@@ -258,3 +258,6 @@ enum ClientCertificateRules {
 const fn client_certificate_rules(_host: &str) -> ClientCertificateRules {
     ClientCertificateRules::NotAsked
 }
+
+#[cfg(test)]
+mod tests;
