@@ -47,7 +47,6 @@ pub fn malformed(caller: &Caller<'_>, cause: &Malformed) -> Response<Bytes> {
         | Malformed::PathHiddenDots
         | Malformed::PathAboveRoot
         | Malformed::Query
-        | Malformed::FieldName
         | Malformed::FieldValue
         | Malformed::ContentLength
         | Malformed::ContentLengthRepeated

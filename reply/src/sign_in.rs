@@ -90,12 +90,7 @@ pub fn sign_in_failed(caller: &Caller<'_>, failure: SignInFailure, retry_url: Op
 
 /// Tells that the provider said no, with its own `words`: a stranger's text, shown as such and as text only.
 #[must_use]
-pub fn sign_in_refused(
-    caller: &Caller<'_>,
-    provider: &str,
-    words: &str,
-    retry_url: Option<&str>,
-) -> Response<Bytes> {
+pub fn sign_in_refused(caller: &Caller<'_>, provider: &str, words: &str, retry_url: Option<&str>) -> Response<Bytes> {
     let (status, kind, title, detail) = SignInFailure::RefusedByProvider.words();
     let actions = retry_url.map(|url| Action::Link { text: "Start again", url: Cow::Borrowed(url) });
     let said = (!words.is_empty()).then(|| ("It said", words.to_owned()));
@@ -194,8 +189,7 @@ impl SignInFailure {
                 StatusCode::BAD_REQUEST,
                 "sign-in-other-browser",
                 "This sign-in belongs to another browser",
-                "It was begun elsewhere, or this browser did not keep our cookie. A sign-in can only be completed \
-                 where it began.",
+                "It was begun elsewhere, or this browser did not keep our cookie. It can only be completed there.",
             ),
             Self::LinkInvalid => (
                 StatusCode::BAD_REQUEST,
@@ -251,7 +245,7 @@ impl SignInFailure {
                 StatusCode::FORBIDDEN,
                 "sign-in-no-provider",
                 "There is no way to sign in here",
-                "The site asks for a provider that is not set up.",
+                "Nobody has set up the provider that this site asks for.",
             ),
         }
     }
