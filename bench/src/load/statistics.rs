@@ -22,7 +22,7 @@ impl Estimate {
         samples.sort_by(f64::total_cmp);
         let count = samples.len();
         let middle = samples.get(count / 2).copied()?;
-        let median = if count % 2 == 0 { f64::midpoint(middle, *samples.get(count / 2 - 1)?) } else { middle };
+        let median = if count.is_multiple_of(2) { f64::midpoint(middle, *samples.get(count / 2 - 1)?) } else { middle };
         let half = 0.98 * (count as f64).sqrt();
         let low = ((count as f64 / 2.0) - half).floor().max(0.0) as usize;
         let high = ((count as f64 / 2.0) + half).ceil().min(count as f64 - 1.0) as usize;

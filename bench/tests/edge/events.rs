@@ -75,9 +75,7 @@ async fn metrics_are_clean_and_the_probes_answer() {
     let mut edge = Edge::start().await;
     edge.signed_in("alice").await;
     let metrics = edge.service().telemetry("/metrics").await;
-    for family in ["portcullis_"] {
-        assert!(metrics.contains(family), "{family}");
-    }
+    assert!(metrics.lines().any(|line| line.starts_with("portcullis_")), "{metrics}");
     assert!(edge.service().telemetry("/livez").await.contains("alive"));
     assert!(edge.service().telemetry("/readyz").await.contains("ready"));
     let spawned = Command::new("promtool")

@@ -13,11 +13,6 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Tally(pub(crate) BTreeMap<u16, u64>);
 
 impl Tally {
-    /// How many answers had one of these.
-    pub(crate) fn count(&self, statuses: &[u16]) -> u64 {
-        statuses.iter().filter_map(|status| self.0.get(status)).sum()
-    }
-
     /// How many answers had none of these.
     pub(crate) fn others(&self, statuses: &[u16]) -> u64 {
         self.0.iter().filter(|(status, _)| !statuses.contains(status)).map(|(_, count)| count).sum()

@@ -60,7 +60,7 @@ async fn a_bad_file_keeps_the_old_generation_and_says_so() {
     let mut alice = edge.signed_in("alice").await;
     let bad = [
         String::new(),
-        text[..text.len() / 2].to_owned(),
+        text.chars().take(text.len() / 2).collect(),
         text.replace("authenticated_user", "authenticated_usr"),
         text.replace("claim/groups: admins", "claim/groups: {haz: admins}"),
         format!("{text}  - {{from: nonsense}}\n"),
