@@ -8,7 +8,7 @@ use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
-use portcullis_config::ProcessEnvironment;
+use portcullis_config::Environment;
 use serde_json::Value;
 use tokio::net::UnixStream;
 
@@ -32,11 +32,11 @@ pub struct Reply {
 ///
 /// # Errors
 /// The configuration cannot be read and no socket is named.
-pub fn socket(admin: &Admin) -> Result<PathBuf> {
+pub fn socket(admin: &Admin, environment: &dyn Environment) -> Result<PathBuf> {
     if let Some(socket) = &admin.socket {
         return Ok(socket.clone());
     }
-    let loaded = portcullis_config::load(&admin.file.config, &ProcessEnvironment).map_err(miette::Report::new)?;
+    let loaded = portcullis_config::load(&admin.file.config, environment).map_err(miette::Report::new)?;
     Ok(loaded.config.directories.run.join("admin.sock"))
 }
 

@@ -29,7 +29,7 @@ pub enum Command {
     Explain(Explain),
     /// Have a running process read its configuration again, now.
     Reload(Admin),
-    /// End sessions of a running deployment.
+    /// List and end sessions.
     #[command(subcommand)]
     Sessions(Sessions),
     /// Make, look at and export the cluster secret.
@@ -119,19 +119,32 @@ pub struct Explain {
 /// What can be done to sessions.
 #[derive(Debug, Subcommand)]
 pub enum Sessions {
+    /// List live sessions, most recently used first.
+    List(ListSessions),
     /// End every session of a user: on every host, with their open streams.
     End(EndSessions),
+}
+
+/// Options of `sessions list`.
+#[derive(Args, Debug)]
+pub struct ListSessions {
+    /// Which process; it must run the broker.
+    #[command(flatten)]
+    pub admin: Admin,
+    /// The list as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `sessions end`.
 #[derive(Args, Debug)]
 pub struct EndSessions {
-    /// The user's issuer, as in the provider's configuration.
+    /// The user's id (`sub`), at whichever provider.
     #[arg(long)]
-    pub issuer: String,
-    /// The user's subject (`sub`) at that issuer.
+    pub user: String,
+    /// Only sessions of this issuer, as the provider's configuration writes it.
     #[arg(long)]
-    pub subject: String,
+    pub issuer: Option<String>,
     /// Which process.
     #[command(flatten)]
     pub admin: Admin,

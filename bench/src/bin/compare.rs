@@ -55,11 +55,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let bare = bare(&ground, &beside.join("pass_through"))?;
     let edge = start_edge(&ground, &beside.join("portcullis"), SYSTEM_CPU).await?;
     let cookie = edge.session_cookie().await?;
-    say(&format!("resident memory of the idle all-in-one: {:.1} MiB", mebibytes(cpu::resident_bytes(edge.running.pid()))));
-    let nginx = [("nginx plain", system::nginx_plain(&ground, SYSTEM_CPU)), ("nginx + auth_request", system::nginx_auth_request(&ground, SYSTEM_CPU))];
+    say(&format!(
+        "resident memory of the idle all-in-one: {:.1} MiB",
+        mebibytes(cpu::resident_bytes(edge.running.pid()))
+    ));
+    let nginx = [
+        ("nginx plain", system::nginx_plain(&ground, SYSTEM_CPU)),
+        ("nginx + auth_request", system::nginx_auth_request(&ground, SYSTEM_CPU)),
+    ];
     let pairs = pairs(&bare, &edge, &cookie, &nginx);
 
-    say(&format!("{} pairs of {} s each; system on core {SYSTEM_CPU}, load and origin on core {LOAD_CPU}", options.pairs, options.seconds));
+    say(&format!(
+        "{} pairs of {} s each; system on core {SYSTEM_CPU}, load and origin on core {LOAD_CPU}",
+        options.pairs, options.seconds
+    ));
     let mut rows = Vec::new();
     for http2 in [false, true] {
         for pair in &pairs {
@@ -97,21 +106,44 @@ fn ground(folder: PathBuf) -> Result<Ground, Box<dyn Error>> {
 
 fn bare(ground: &Ground, binary: &std::path::Path) -> std::io::Result<Running> {
     let address = free_address()?;
-    let texts = [&address.to_string(), &ground.certificate.display().to_string(), &ground.key.display().to_string(), &ground.origin.to_string()].map(|text: &String| text.clone());
+    let texts = [
+        &address.to_string(),
+        &ground.certificate.display().to_string(),
+        &ground.key.display().to_string(),
+        &ground.origin.to_string(),
+    ]
+    .map(|text: &String| text.clone());
     system::start(SYSTEM_CPU, binary, &texts, address)
 }
 
 fn pairs(bare: &Running, edge: &Edge, cookie: &str, nginx: &[(&'static str, std::io::Result<Running>)]) -> Vec<Pair> {
-    let target = |running: &Running, host, cookie: Option<&str>| Target { pid: running.pid(), port: running.address.port(), host, cookie: cookie.map(str::to_owned) };
+    let target = |running: &Running, host, cookie: Option<&str>| Target {
+        pid: running.pid(),
+        port: running.address.port(),
+        host,
+        cookie: cookie.map(str::to_owned),
+    };
     let checked = target(&edge.running, CHECKED_HOST, Some(cookie));
     let mut pairs = vec![
-        Pair { name: "portcullis, public route / bare Pingora", system: target(&edge.running, PUBLIC_HOST, None), baseline: target(bare, PUBLIC_HOST, None) },
-        Pair { name: "portcullis, everything on / bare Pingora", system: checked.clone(), baseline: target(bare, PUBLIC_HOST, Some(cookie)) },
+        Pair {
+            name: "portcullis, public route / bare Pingora",
+            system: target(&edge.running, PUBLIC_HOST, None),
+            baseline: target(bare, PUBLIC_HOST, None),
+        },
+        Pair {
+            name: "portcullis, everything on / bare Pingora",
+            system: checked.clone(),
+            baseline: target(bare, PUBLIC_HOST, Some(cookie)),
+        },
     ];
     for (name, running) in nginx {
         match running {
             Ok(running) => pairs.push(Pair {
-                name: if *name == "nginx plain" { "bare Pingora / nginx plain" } else { "portcullis, everything on / nginx + auth_request" },
+                name: if *name == "nginx plain" {
+                    "bare Pingora / nginx plain"
+                } else {
+                    "portcullis, everything on / nginx + auth_request"
+                },
                 system: if *name == "nginx plain" { target(bare, PUBLIC_HOST, None) } else { checked.clone() },
                 baseline: target(running, PUBLIC_HOST, Some(cookie)),
             }),
@@ -126,7 +158,8 @@ fn measure(pair: &Pair, http2: bool, options: &Options) -> Result<serde_json::Va
     let (mut ratios, mut rates, mut bad) = (Vec::new(), Vec::new(), 0);
     for round in 0..options.pairs {
         let first_is_system = round % 2 == 0;
-        let (first, second) = if first_is_system { (&pair.system, &pair.baseline) } else { (&pair.baseline, &pair.system) };
+        let (first, second) =
+            if first_is_system { (&pair.system, &pair.baseline) } else { (&pair.baseline, &pair.system) };
         let (one, two) = (sample(first, http2, options)?, sample(second, http2, options)?);
         let (system, baseline) = if first_is_system { (one, two) } else { (two, one) };
         ratios.push(system.rate / baseline.rate);
@@ -137,8 +170,13 @@ fn measure(pair: &Pair, http2: bool, options: &Options) -> Result<serde_json::Va
     let ratio = Estimate::of(ratios.clone()).ok_or("no samples")?;
     let rate = Estimate::of(rates).ok_or("no samples")?;
     let verdict = if ratio.is_clear() { format!("{:.3}", ratio.median) } else { format!("~1 ({:.3})", ratio.median) };
-    say(&format!("{protocol} TLS  {:<48} {verdict:>10}  [{:.3}, {:.3}]  {:>8.0} requests per CPU-second, {bad} failed", pair.name, ratio.low, ratio.high, rate.median));
-    Ok(json!({ "protocol": protocol, "pair": pair.name, "median": ratio.median, "low": ratio.low, "high": ratio.high, "clear": ratio.is_clear(), "requests_per_cpu_second": rate.median, "failed": bad, "ratios": ratios }))
+    say(&format!(
+        "{protocol} TLS  {:<48} {verdict:>10}  [{:.3}, {:.3}]  {:>8.0} requests per CPU-second, {bad} failed",
+        pair.name, ratio.low, ratio.high, rate.median
+    ));
+    Ok(
+        json!({ "protocol": protocol, "pair": pair.name, "median": ratio.median, "low": ratio.low, "high": ratio.high, "clear": ratio.is_clear(), "requests_per_cpu_second": rate.median, "failed": bad, "ratios": ratios }),
+    )
 }
 
 struct Sample {

@@ -39,7 +39,10 @@ struct Process {
 
 fn processes() -> BTreeMap<u32, Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter_map(|pid| Some((pid, read(pid)?))).collect()
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(|pid| Some((pid, read(pid)?)))
+        .collect()
 }
 
 fn read(pid: u32) -> Option<Process> {

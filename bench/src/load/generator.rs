@@ -58,7 +58,11 @@ pub fn run(load: &Load, cpu: usize) -> Result<Outcome, LoadError> {
     let mut command = Command::new("taskset");
     command.args(["-c", &cpu.to_string(), "h2load", "-t", "1", "-c", &connections.to_string()]);
     command.args(["-D", &span.as_secs().max(1).to_string(), "--connect-to", connect_to]);
-    if *http2 { command.args(["-m", "8"]) } else { command.args(["--h1", "-m", "1"]) };
+    if *http2 {
+        command.args(["-m", "8"])
+    } else {
+        command.args(["--h1", "-m", "1"])
+    };
     for (name, value) in headers {
         command.args(["-H", &format!("{name}: {value}")]);
     }

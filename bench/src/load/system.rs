@@ -109,7 +109,8 @@ pub fn nginx(ground: &Ground, name: &str, cpu: usize, address: SocketAddr, http:
 pub fn origin(ground: &Ground, cpu: usize) -> io::Result<Running> {
     let body = "0123456789abcdef".repeat(64);
     let listen = ground.origin;
-    let http = format!("server {{ listen {listen}; location / {{ default_type text/plain; return 200 \"{body}\"; }} }}");
+    let http =
+        format!("server {{ listen {listen}; location / {{ default_type text/plain; return 200 \"{body}\"; }} }}");
     nginx(ground, "origin", cpu, listen, &http)
 }
 

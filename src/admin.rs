@@ -1,0 +1,119 @@
+//! The admin socket: what a running process says of itself and takes from its operator. JSON over HTTP/1.1 on a Unix
+//! socket that only the process's user may open.
+
+use std::sync::Arc;
+
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use portcullis_broker_api::{EndReason, EndSelector};
+use portcullis_identity::Principal;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::house::House;
+use crate::http_server::{Answer, json as json_answer};
+use crate::reload::Generations;
+
+/// The most an operator's request may carry.
+const MAX_REQUEST_BYTES: usize = 64 * 1024;
+
+/// A reload that somebody waits for.
+pub type ReloadOrder = oneshot::Sender<Result<String, String>>;
+
+/// What the admin socket reaches.
+#[derive(Clone)]
+pub struct Admin {
+    /// The services.
+    pub house: Arc<House>,
+    /// The state of the configuration.
+    pub generations: Arc<arc_swap::ArcSwap<Generations>>,
+    /// Where reloads are ordered.
+    pub reload: mpsc::Sender<ReloadOrder>,
+}
+
+impl Admin {
+    /// Answers one request.
+    pub async fn handle(self, request: Request<Incoming>) -> Answer {
+        let (head, body) = request.into_parts();
+        let path = head.uri.path().to_owned();
+        match (&head.method, path.as_str()) {
+            (&Method::GET, "/status") => json_answer(StatusCode::OK, &self.status()),
+            (&Method::GET, "/sessions") => match self.house.sessions() {
+                Some(sessions) => json_answer(StatusCode::OK, &sessions),
+                None => refusal(StatusCode::NOT_FOUND, "this process does not run the broker; ask the one that does"),
+            },
+            (&Method::POST, "/reload") => self.reload().await,
+            (&Method::POST, "/sessions/end") => match read(body).await {
+                Ok(selector) => self.end_sessions(&selector).await,
+                Err(message) => refusal(StatusCode::BAD_REQUEST, &message),
+            },
+            (&Method::GET, path) => match path.strip_prefix("/decisions/") {
+                Some(request_id) => self.explain(request_id),
+                None => refusal(StatusCode::NOT_FOUND, "no such resource"),
+            },
+            _ => refusal(StatusCode::NOT_FOUND, "no such resource"),
+        }
+    }
+
+    fn status(&self) -> Value {
+        let generations = self.generations.load();
+        let mut status = self.house.status();
+        if let Value::Object(fields) = &mut status {
+            fields.insert(
+                "configuration".into(),
+                json!({
+                    "generation": generations.current.to_string(),
+                    "since": generations.since.unix_seconds(),
+                    "last_error": generations.last_error,
+                    "restart_for": generations.restart_for,
+                }),
+            );
+        }
+        status
+    }
+
+    async fn reload(&self) -> Answer {
+        let (done, outcome) = oneshot::channel();
+        let ordered = self.reload.send(done).await;
+        let outcome = match ordered {
+            Ok(()) => outcome.await.unwrap_or_else(|_gone| Err("the process is stopping".into())),
+            Err(_closed) => Err("the process is stopping".into()),
+        };
+        match outcome {
+            Ok(generation) => json_answer(StatusCode::OK, &json!({ "generation": generation })),
+            Err(message) => refusal(StatusCode::UNPROCESSABLE_ENTITY, &message),
+        }
+    }
+
+    async fn end_sessions(&self, selector: &Value) -> Answer {
+        let field = |name: &str| selector.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let selector = match (field("user"), field("issuer")) {
+            (Some(user), None) => EndSelector::User(user.into()),
+            (Some(user), Some(issuer)) => {
+                EndSelector::Principal(Principal { issuer: issuer.into(), subject: user.into() })
+            }
+            (None, _) => return refusal(StatusCode::BAD_REQUEST, "wanted: {\"user\": …}, and \"issuer\" perhaps"),
+        };
+        match self.house.end_sessions(selector, EndReason::Revoked).await {
+            Ok(count) => json_answer(StatusCode::OK, &json!({ "ended": count })),
+            Err(message) => refusal(StatusCode::SERVICE_UNAVAILABLE, &message),
+        }
+    }
+
+    fn explain(&self, request_id: &str) -> Answer {
+        match self.house.decision(request_id) {
+            Some(record) => json_answer(StatusCode::OK, &record),
+            None => refusal(StatusCode::NOT_FOUND, "no decision record has this request id; the ring may have moved on"),
+        }
+    }
+}
+
+fn refusal(status: StatusCode, message: &str) -> Answer {
+    json_answer(status, &json!({ "error": message }))
+}
+
+async fn read(body: Incoming) -> Result<Value, String> {
+    let bytes = Limited::new(body, MAX_REQUEST_BYTES).collect().await.map_err(|error| error.to_string())?.to_bytes();
+    serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+}

@@ -1,0 +1,108 @@
+//! Which command does what, and with which runtime.
+
+use std::io;
+use std::process::ExitCode;
+
+use http::Method;
+use miette::{IntoDiagnostic, Result, WrapErr};
+use portcullis_config::ProcessEnvironment;
+use portcullis_identity::SystemClock;
+use portcullis_policy::eval;
+use serde_json::json;
+
+use crate::cli::{Admin, Cli, Command, ConfigFile, EndSessions, Explain, ListSessions, Policy, Sessions, Status};
+use crate::terminal::say;
+use crate::{admin_client, check, demo, explain, keys_command, run, status};
+
+/// Does what the command line asks for.
+///
+/// # Errors
+/// Whatever kept it from being done.
+pub fn dispatch(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        Command::Run(ConfigFile { config }) => runtime()?.block_on(run::run(config))?,
+        Command::Demo(options) => runtime()?.block_on(demo::run(options))?,
+        Command::Check(options) => return Ok(if check::run(&options)? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+        Command::Status(options) => return client()?.block_on(show_status(options)),
+        Command::Explain(options) => return client()?.block_on(show_decision(options)),
+        Command::Reload(options) => return client()?.block_on(reload(options)),
+        Command::Sessions(Sessions::End(options)) => return client()?.block_on(end_sessions(options)),
+        Command::Sessions(Sessions::List(options)) => return client()?.block_on(list_sessions(options)),
+        Command::Keys(keys) => keys_command::run(keys)?,
+        Command::Policy(Policy::Eval) => return evaluate(),
+        Command::Schema => say(&format!("{:#}", portcullis_config::schema())),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The runtime of services: a worker for each core the process may use.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .thread_name("portcullis")
+        .enable_all()
+        .build()
+        .into_diagnostic()
+        .wrap_err("the runtime")
+}
+
+/// The runtime of a command that asks a running process.
+fn client() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().into_diagnostic().wrap_err("the runtime")
+}
+
+fn evaluate() -> Result<ExitCode> {
+    let input = io::BufReader::with_capacity(1 << 16, io::stdin().lock());
+    let output = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    match eval::run(input, output, &SystemClock).into_diagnostic()? {
+        eval::Outcome::Complete => Ok(ExitCode::SUCCESS),
+        eval::Outcome::BadInput => Ok(ExitCode::from(2)),
+    }
+}
+
+async fn show_status(options: Status) -> Result<ExitCode> {
+    let reply = ask(&options.admin, Method::GET, "/status", None).await?;
+    say(&if options.json { format!("{:#}", reply.body) } else { status::text(&reply.body) });
+    Ok(if status::is_well(&reply.body) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn show_decision(options: Explain) -> Result<ExitCode> {
+    let path = format!("/decisions/{}", options.request_id);
+    let reply = ask(&options.admin, Method::GET, &path, None).await?;
+    say(&if options.json { format!("{:#}", reply.body) } else { explain::text(&reply.body) });
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn reload(options: Admin) -> Result<ExitCode> {
+    let reply = ask(&options, Method::POST, "/reload", None).await?;
+    say(&format!("generation {}", reply.body.get("generation").and_then(|text| text.as_str()).unwrap_or("unknown")));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn end_sessions(options: EndSessions) -> Result<ExitCode> {
+    let EndSessions { user, issuer, admin } = options;
+    let reply = ask(&admin, Method::POST, "/sessions/end", Some(&json!({ "user": user, "issuer": issuer }))).await?;
+    say(&format!("sessions ended: {}", reply.body.get("ended").unwrap_or(&json!(0))));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list_sessions(options: ListSessions) -> Result<ExitCode> {
+    let reply = ask(&options.admin, Method::GET, "/sessions", None).await?;
+    say(&if options.json { format!("{:#}", reply.body) } else { status::sessions(&reply.body) });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks the process and takes its refusal for an error.
+async fn ask(
+    admin: &Admin,
+    method: Method,
+    path: &str,
+    body: Option<&serde_json::Value>,
+) -> Result<admin_client::Reply> {
+    let socket = admin_client::socket(admin, &ProcessEnvironment)?;
+    let reply = admin_client::ask(&socket, method, path, body).await?;
+    if reply.status.is_success() {
+        return Ok(reply);
+    }
+    let message = reply.body.get("error").and_then(|text| text.as_str()).unwrap_or("refused");
+    Err(miette::miette!("{message}"))
+}

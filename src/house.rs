@@ -1,0 +1,363 @@
+//! The services of this process, wired together: one runtime, one registry, one key ring. Sockets are bound first,
+//! so that a port in use is said before anything runs.
+
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::Arc;
+
+use portcullis_authn::{Authn, AuthnParts};
+use portcullis_broker::{Broker, BrokerParts};
+use portcullis_broker_api::{BrokerClient, EndReason, EndSelector, Endpoint, Replica, ReplicaBounds};
+use portcullis_config::{Certificate, Config, Service, Storage};
+use portcullis_gate::{Gate, Snapshot};
+use portcullis_identity::{Clock, SystemClock};
+use portcullis_keys::{KeyRing, Random, ServiceRole, SystemRandom};
+use portcullis_proxy::{AuthnEndpoint, BrokerSessions, Proxy, ProxyParts};
+use prometheus::Registry;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::agreement::Agreement;
+use crate::certificates::CertificateEnds;
+use crate::readiness::{Readiness, Stage};
+use crate::{internal_tls, secret_file, self_signed, sockets};
+
+/// Why the house does not stand: said once, at start.
+pub type StartError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The running services of one process.
+#[derive(Debug)]
+pub struct House {
+    pub(crate) proxy: Option<ProxyRoom>,
+    pub(crate) authn: Option<Authn>,
+    /// The broker itself, if this process runs it.
+    pub(crate) store: Option<Broker>,
+    /// The way to the broker, wherever it is.
+    broker: BrokerClient,
+    pub(crate) agreement: Arc<Agreement>,
+    registry: Registry,
+    certificate_ends: CertificateEnds,
+    readiness: Arc<Readiness>,
+    clock: Arc<dyn Clock>,
+    /// Ends user traffic: no new connections, then what is open.
+    drain: CancellationToken,
+    /// Ends everything else, once traffic has ended.
+    stop: CancellationToken,
+    traffic: TaskTracker,
+    siblings: TaskTracker,
+    drain_delay: std::time::Duration,
+}
+
+/// The proxy and what it reads.
+#[derive(Debug)]
+pub(crate) struct ProxyRoom {
+    pub(crate) proxy: Arc<Proxy>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) replica: Arc<Replica>,
+}
+
+/// Everything that is bound before anything runs.
+struct Sockets {
+    public: Vec<TcpListener>,
+    redirect: Option<TcpListener>,
+    broker: Option<UnixListener>,
+    broker_tls: Option<TcpListener>,
+    authn: Option<UnixListener>,
+    authn_tls: Option<TcpListener>,
+}
+
+impl Sockets {
+    fn bind(config: &Config) -> Result<Self, StartError> {
+        let Config { services, listen, directories, .. } = config;
+        let runs = |service| services.runs(service);
+        let unix = |service, name: &str| {
+            runs(service).then(|| sockets::unix(&directories.run.join(name))).transpose().map_err(StartError::from)
+        };
+        let tcp = |service, address: Option<std::net::SocketAddr>| {
+            address.filter(|_| runs(service)).map(sockets::tcp).transpose().map_err(StartError::from)
+        };
+        let public = listen.public.iter().filter(|_| runs(Service::Proxy)).map(|address| sockets::tcp(*address));
+        Ok(Self {
+            public: public.collect::<Result<_, _>>()?,
+            redirect: tcp(Service::Proxy, listen.redirect)?,
+            broker: unix(Service::Broker, "broker.sock")?,
+            broker_tls: tcp(Service::Broker, listen.internal.broker)?,
+            authn: unix(Service::Authn, "authn.sock")?,
+            authn_tls: tcp(Service::Authn, listen.internal.authn)?,
+        })
+    }
+}
+
+/// What the services share while they are set up.
+struct Site<'a> {
+    config: &'a Arc<Config>,
+    ring: Arc<KeyRing>,
+    registry: Registry,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    stop: CancellationToken,
+    siblings: TaskTracker,
+}
+
+impl House {
+    /// Binds, opens and starts the services that `config` names.
+    ///
+    /// # Errors
+    /// A port in use, keys that are missing, a store that cannot be opened.
+    pub async fn start(config: &Arc<Config>, registry: Registry) -> Result<Self, StartError> {
+        secret_file::private_folder(&config.directories.run)?;
+        secret_file::private_folder(&config.directories.state)?;
+        let sockets = Sockets::bind(config)?;
+        let random: Arc<dyn Random> = Arc::new(SystemRandom);
+        let site = Site {
+            config,
+            ring: Arc::new(secret_file::key_ring(&config.secret, random.as_ref())?),
+            registry,
+            clock: Arc::new(SystemClock),
+            random,
+            stop: CancellationToken::new(),
+            siblings: TaskTracker::new(),
+        };
+        let drain = CancellationToken::new();
+        let traffic = TaskTracker::new();
+        let Sockets { public, redirect, broker, broker_tls, authn, authn_tls } = sockets;
+        let store = site.start_broker(broker, broker_tls).await?;
+        let authn = site.start_authn(authn, authn_tls)?;
+        let certificate_ends = CertificateEnds::register(&site.registry)?;
+        let proxy = match public.is_empty() {
+            true => None,
+            false => Some(site.start_proxy(public, redirect, (&drain, &traffic), &certificate_ends)?),
+        };
+        let broker = site.broker_client(ServiceRole::Authn).or_else(|_| site.broker_client(ServiceRole::Proxy))?;
+        let agreement = Arc::new(Agreement::new(config, &site.ring));
+        if config.siblings.broker.is_some() {
+            let (greeting, stop) = (Arc::clone(&agreement), site.stop.clone());
+            site.siblings.spawn(greeting.keep_comparing(broker.clone(), stop));
+        }
+        let Site { registry, clock, stop, siblings, .. } = site;
+        let drain_delay = config.limits.drain.delay;
+        let readiness = Arc::new(Readiness::default());
+        readiness.reach(Stage::Ready);
+        Ok(Self {
+            proxy,
+            authn,
+            store,
+            broker,
+            agreement,
+            registry,
+            certificate_ends,
+            readiness,
+            clock,
+            drain,
+            stop,
+            traffic,
+            siblings,
+            drain_delay,
+        })
+    }
+
+    /// Serves the next generation from now on: built whole first, swapped after.
+    ///
+    /// # Errors
+    /// It cannot be built; everything stays as it was.
+    pub async fn publish(&self, config: &Arc<Config>) -> Result<(), String> {
+        let certificate = self_signed_for(config, self.clock.as_ref()).map_err(|error| chain(error.as_ref()))?;
+        let snapshot = match &self.proxy {
+            Some(room) => {
+                let previous = room.gate.snapshot();
+                let config = Arc::clone(config);
+                let building = tokio::task::spawn_blocking(move || Snapshot::build(&config, Some(&previous)));
+                let built = building.await.map_err(|error| error.to_string())?;
+                Some((room, built.map_err(|error| chain(&error))?))
+            }
+            None => None,
+        };
+        if let Some(authn) = &self.authn {
+            authn.publish(Arc::clone(config)).map_err(|error| chain(&error))?;
+        }
+        if let Some((room, snapshot)) = snapshot {
+            self.certificate_ends.show(config, certificate.as_ref());
+            room.proxy.set_fallback(certificate);
+            room.proxy.publish(Arc::clone(config), snapshot).map_err(|error| chain(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Ends sessions as the operator says; answers how many.
+    ///
+    /// # Errors
+    /// The broker does not answer.
+    pub async fn end_sessions(&self, selector: EndSelector, reason: EndReason) -> Result<usize, String> {
+        self.broker.end(selector, reason).await.map(|ended| ended.len()).map_err(|error| chain(&error))
+    }
+
+    /// Drains and stops: traffic first, then the services it needs.
+    pub async fn stop(&self) {
+        self.readiness.reach(Stage::Draining);
+        if self.proxy.is_some() {
+            tokio::time::sleep(self.drain_delay).await;
+        }
+        self.drain.cancel();
+        self.traffic.close();
+        self.traffic.wait().await;
+        self.stop.cancel();
+        self.siblings.close();
+        self.siblings.wait().await;
+        if let Some(store) = &self.store {
+            store.close().await;
+        }
+    }
+
+    /// The process's stage.
+    pub fn readiness(&self) -> Arc<Readiness> {
+        Arc::clone(&self.readiness)
+    }
+
+    /// All metrics.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+}
+
+impl Site<'_> {
+    async fn start_broker(
+        &self,
+        unix: Option<UnixListener>,
+        tls: Option<TcpListener>,
+    ) -> Result<Option<Broker>, StartError> {
+        let Some(unix) = unix else { return Ok(None) };
+        let Storage::Embedded { path } = &self.config.storage;
+        let parts = BrokerParts {
+            path: path.clone(),
+            keys: self.ring.store()?,
+            clock: Arc::clone(&self.clock),
+            random: Arc::clone(&self.random),
+            registry: self.registry.clone(),
+            digest: Agreement::new(self.config, &self.ring).digest(),
+        };
+        let broker = tokio::task::spawn_blocking(move || Broker::open(parts)).await??;
+        let listener = tokio::net::UnixListener::from_std(unix)?;
+        let (serving, stop) = (broker.clone(), self.stop.clone());
+        self.siblings.spawn(async move { report("broker", serving.serve_unix(listener, stop).await) });
+        if let Some(tls) = tls {
+            let certificate = self.ring.service_certificate(ServiceRole::Broker, self.clock.now())?;
+            let settings = internal_tls::server(&certificate)?;
+            let listener = tokio::net::TcpListener::from_std(tls)?;
+            let (serving, stop) = (broker.clone(), self.stop.clone());
+            self.siblings.spawn(async move { report("broker", serving.serve_tls(listener, settings, stop).await) });
+        }
+        Ok(Some(broker))
+    }
+
+    fn start_authn(&self, unix: Option<UnixListener>, tls: Option<TcpListener>) -> Result<Option<Authn>, StartError> {
+        let Some(unix) = unix else { return Ok(None) };
+        let authn = Authn::new(AuthnParts {
+            config: Arc::clone(self.config),
+            keys: &self.ring,
+            broker: self.broker_client(ServiceRole::Authn)?,
+            clock: Arc::clone(&self.clock),
+            random: Arc::clone(&self.random),
+            registry: &self.registry,
+        })?;
+        let listener = tokio::net::UnixListener::from_std(unix)?;
+        let (serving, stop) = (authn.clone(), self.stop.clone());
+        self.siblings.spawn(async move { report("authn", serving.serve_unix(listener, stop).await) });
+        if let Some(tls) = tls {
+            let certificate = self.ring.service_certificate(ServiceRole::Authn, self.clock.now())?;
+            let settings = internal_tls::server(&certificate)?;
+            let listener = tokio::net::TcpListener::from_std(tls)?;
+            let (serving, stop) = (authn.clone(), self.stop.clone());
+            self.siblings.spawn(async move { report("authn", serving.serve_tls(listener, settings, stop).await) });
+        }
+        Ok(Some(authn))
+    }
+
+    fn start_proxy(
+        &self,
+        public: Vec<TcpListener>,
+        redirect: Option<TcpListener>,
+        (drain, traffic): (&CancellationToken, &TaskTracker),
+        ends: &CertificateEnds,
+    ) -> Result<ProxyRoom, StartError> {
+        let config = self.config;
+        let gate = Arc::new(Gate::new(Snapshot::build(config, None)?));
+        let broker = self.broker_client(ServiceRole::Proxy)?;
+        let bounds = ReplicaBounds { max_bytes: config.replica.max_bytes, max_staleness: config.replica.max_staleness };
+        let replica = Replica::new(broker.clone(), bounds);
+        let certificate = self_signed_for(config, self.clock.as_ref())?;
+        ends.show(config, certificate.as_ref());
+        let proxy = Arc::new(Proxy::new(ProxyParts {
+            config: Arc::clone(config),
+            gate: Arc::clone(&gate),
+            keys: Arc::clone(&self.ring),
+            sessions: Arc::new(BrokerSessions::new(Arc::clone(&replica), broker)),
+            authn: self.authn_endpoint()?,
+            fallback: certificate,
+            clock: Arc::clone(&self.clock),
+            random: Arc::clone(&self.random),
+            registry: self.registry.clone(),
+        })?);
+        let (following, stop) = (Arc::clone(&replica), self.stop.clone());
+        self.siblings.spawn(async move { following.run(stop).await });
+        let (serving, drain) = (Arc::clone(&proxy), drain.clone());
+        traffic.spawn(async move { report("proxy", serving.serve(public, redirect, drain).await) });
+        Ok(ProxyRoom { proxy, gate, replica })
+    }
+
+    /// A client of the broker, wherever that is, that speaks as `role`.
+    fn broker_client(&self, role: ServiceRole) -> Result<BrokerClient, StartError> {
+        let endpoint = match &self.config.siblings.broker {
+            None => Endpoint::Unix(self.config.directories.run.join("broker.sock")),
+            Some(url) => {
+                let certificate = self.ring.service_certificate(role, self.clock.now())?;
+                Endpoint::Tls { url: url.as_str().parse()?, config: internal_tls::client(&certificate)? }
+            }
+        };
+        Ok(BrokerClient::connect_lazy(endpoint, role))
+    }
+
+    fn authn_endpoint(&self) -> Result<AuthnEndpoint, StartError> {
+        let Some(url) = &self.config.siblings.authn else {
+            return Ok(AuthnEndpoint::Unix(self.config.directories.run.join("authn.sock")));
+        };
+        let own = self.ring.service_certificate(ServiceRole::Proxy, self.clock.now())?;
+        let certificate = Certificate {
+            chain: vec![own.certificate.clone()],
+            key: own.private_key(),
+            origin: Path::new("the cluster secret").to_owned(),
+        };
+        Ok(AuthnEndpoint::Tls {
+            url: url.clone(),
+            ca: own.anchors,
+            server_name: Some(ServiceRole::Authn.server_name().into()),
+            certificate,
+        })
+    }
+}
+
+/// The self-signed certificate, where the configuration names none.
+fn self_signed_for(config: &Config, clock: &dyn Clock) -> Result<Option<Certificate>, StartError> {
+    if !config.tls.certificates.is_empty() || !config.services.runs(Service::Proxy) {
+        return Ok(None);
+    }
+    Ok(Some(self_signed::for_names_of(config, &config.directories.state, clock.now())?))
+}
+
+fn report<E: std::error::Error + 'static>(service: &'static str, ended: Result<(), E>) {
+    if let Err(error) = ended {
+        tracing::error!(service, error = chain(&error), "service ended");
+    }
+}
+
+/// An error with its causes, on one line.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

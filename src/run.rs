@@ -1,0 +1,164 @@
+//! `portcullis run`: the house, its telemetry and admin socket, and the loop that follows the operator.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use miette::{IntoDiagnostic, Result, WrapErr, miette};
+use portcullis_config::{Loaded, ProcessEnvironment, Telemetry as TelemetryConfig};
+use portcullis_identity::SystemClock;
+use prometheus::Registry;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::admin::{Admin, ReloadOrder};
+use crate::house::{House, chain};
+use crate::reload::Reloader;
+use crate::signals::{Order, Signals};
+use crate::telemetry::Telemetry;
+use crate::{http_server, log, sockets};
+
+/// Reloads that wait their turn.
+const MAX_WAITING_RELOADS: usize = 16;
+
+/// A running process: its house and the loop that follows the operator.
+#[derive(Debug)]
+pub struct Running {
+    house: Arc<House>,
+    reloader: Reloader,
+    changes: mpsc::Receiver<()>,
+    orders: mpsc::Receiver<ReloadOrder>,
+    /// Ends telemetry and admin, last of all.
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Runs the configuration until a signal says stop.
+///
+/// # Errors
+/// The configuration is refused or the house does not stand.
+pub async fn run(path: PathBuf) -> Result<()> {
+    let loaded = portcullis_config::load(&path, &ProcessEnvironment).map_err(miette::Report::new)?;
+    let TelemetryConfig { log: filter } = &loaded.config.telemetry;
+    let _log = log::install(filter, log::Format::Json).into_diagnostic()?;
+    for warning in &loaded.config.warnings {
+        tracing::warn!(config.warning = %warning, "configuration");
+    }
+    let running = Running::start(path, loaded).await?;
+    running.until_stopped().await
+}
+
+impl Running {
+    /// Starts everything that `loaded` names; ready when this returns.
+    ///
+    /// # Errors
+    /// A port in use, keys that are missing, a store that cannot be opened.
+    pub async fn start(path: PathBuf, loaded: Loaded) -> Result<Self> {
+        let config = Arc::clone(&loaded.config);
+        let registry = Registry::new();
+        let house = House::start(&config, registry.clone()).await;
+        let house = Arc::new(house.map_err(|error| miette!("{}", chain(error.as_ref())))?);
+        let (reloader, changes) = Reloader::new(path, loaded, Arc::new(SystemClock), &registry).into_diagnostic()?;
+        let (sender, orders) = mpsc::channel(MAX_WAITING_RELOADS);
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+
+        let admin = Admin { house: Arc::clone(&house), generations: reloader.state(), reload: sender };
+        let socket = sockets::unix(&config.directories.run.join("admin.sock")).into_diagnostic()?;
+        let socket = tokio::net::UnixListener::from_std(socket).into_diagnostic()?;
+        let stopping = stop.clone();
+        tasks.spawn(http_server::serve_unix(socket, move |request| admin.clone().handle(request), stopping));
+
+        if let Some(address) = config.listen.telemetry {
+            let degraded = Arc::clone(&house);
+            let telemetry = Telemetry {
+                registry,
+                readiness: house.readiness(),
+                degradation: Arc::new(move || degraded.degradation()),
+            };
+            let listener = sockets::tcp(address).into_diagnostic()?;
+            let listener = tokio::net::TcpListener::from_std(listener).into_diagnostic()?;
+            let stopping = stop.clone();
+            tasks.spawn(http_server::serve_tcp(listener, move |request| telemetry.clone().handle(request), stopping));
+        }
+        tracing::info!(config.generation = %config.generation, service.version = env!("CARGO_PKG_VERSION"), "serving");
+        notify_systemd(&[sd_notify::NotifyState::Ready]);
+        Ok(Self { house, reloader, changes, orders, stop, tasks })
+    }
+
+    /// The house.
+    pub fn house(&self) -> Arc<House> {
+        Arc::clone(&self.house)
+    }
+
+    /// Follows signals, file changes and the admin socket until it is told to stop; then drains.
+    ///
+    /// # Errors
+    /// The system refuses a signal handler.
+    pub async fn until_stopped(mut self) -> Result<()> {
+        let mut signals = Signals::install().into_diagnostic().wrap_err("signals")?;
+        self.follow(&mut signals, std::future::pending()).await;
+        tracing::info!("stopping");
+        notify_systemd(&[sd_notify::NotifyState::Stopping]);
+        tokio::select! {
+            () = self.finish() => {}
+            // A second order: no more patience.
+            () = second_stop(&mut signals) => tracing::warn!("stopped at once"),
+        }
+        Ok(())
+    }
+
+    /// Runs `work` beside everything else, following file changes and the admin socket, then drains. `None`: a signal
+    /// came first.
+    ///
+    /// # Errors
+    /// The system refuses a signal handler.
+    pub async fn during<T>(mut self, work: impl Future<Output = T>) -> Result<Option<T>> {
+        let mut signals = Signals::install().into_diagnostic().wrap_err("signals")?;
+        let mut outcome = None;
+        self.follow(&mut signals, async { outcome = Some(work.await) }).await;
+        self.finish().await;
+        Ok(outcome)
+    }
+
+    /// One reload at a time, in the order they were asked for, until `until` or a signal ends it.
+    async fn follow(&mut self, signals: &mut Signals, until: impl Future<Output = ()>) {
+        tokio::pin!(until);
+        loop {
+            // Cancel safe: channels keep what was not taken, signals are kept by the runtime.
+            let waiting = tokio::select! {
+                () = until.as_mut() => return,
+                order = signals.next() => match order {
+                    Order::Stop => return,
+                    Order::Reload => None,
+                },
+                Some(()) = self.changes.recv() => None,
+                Some(waiting) = self.orders.recv() => Some(waiting),
+            };
+            notify_systemd(&[sd_notify::NotifyState::Reloading]);
+            let outcome = self.reloader.reload(&self.house).await;
+            notify_systemd(&[sd_notify::NotifyState::Ready]);
+            if let Some(waiting) = waiting {
+                let told = outcome.map(|generation| generation.to_string()).map_err(|error| error.to_string());
+                // Who asked may have gone away.
+                drop(waiting.send(told));
+            }
+        }
+    }
+
+    async fn finish(&self) {
+        self.house.stop().await;
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+async fn second_stop(signals: &mut Signals) {
+    while signals.next().await != Order::Stop {}
+}
+
+fn notify_systemd(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(error = %error, "systemd was not told");
+    }
+}

@@ -1,0 +1,132 @@
+//! What the house says of itself: `status`, degradations, decision records.
+
+use portcullis_authn::ReadProvider;
+use portcullis_broker::SessionSummary;
+use portcullis_oidc::ProviderStatus;
+use portcullis_policy::Program;
+use portcullis_proxy::DecisionRecord;
+use serde_json::{Value, json};
+
+use crate::certificates;
+use crate::house::{House, ProxyRoom};
+
+/// The most sessions one listing shows.
+const MAX_LISTED_SESSIONS: usize = 100_000;
+
+impl House {
+    /// The status as JSON; the caller adds the configuration's part.
+    pub fn status(&self) -> Value {
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "process": std::process::id(),
+            "stage": format!("{:?}", self.readiness().stage()).to_lowercase(),
+            "replica": self.proxy.as_ref().map(replica),
+            "certificates": self.proxy.as_ref().map(|room| served(room)),
+            "providers": self.authn.as_ref().map(|authn| authn.providers().iter().map(provider).collect::<Vec<_>>()),
+            "degraded": self.degradation(),
+        })
+    }
+
+    /// What is worse than well without being down.
+    pub fn degradation(&self) -> Vec<String> {
+        let cut_off = self.proxy.as_ref().and_then(|room| {
+            let status = room.replica.status();
+            let bad = status.stale || !status.following;
+            bad.then(|| format!("the broker has not been heard for {} s", status.silent_for.as_secs()))
+        });
+        let providers = self.authn.iter().flat_map(|authn| authn.providers());
+        let failing = providers.filter_map(|ReadProvider { name, status }| match status {
+            ProviderStatus::Failing { since: _, reason } => Some(format!("provider {name}: {reason}")),
+            ProviderStatus::NeverContacted | ProviderStatus::Reachable { .. } => None,
+        });
+        let other = self.agreement.differs().then(|| "the broker's host has other shared settings or keys".to_owned());
+        cut_off.into_iter().chain(other).chain(failing).collect()
+    }
+
+    /// The live sessions, most recently used first, if this process runs the broker.
+    pub fn sessions(&self) -> Option<Value> {
+        let mut sessions = self.store.as_ref()?.sessions(MAX_LISTED_SESSIONS);
+        sessions.sort_by_key(|session| std::cmp::Reverse(session.last_used));
+        Some(sessions.iter().map(session).collect())
+    }
+
+    /// The decision record of a request, as JSON.
+    pub fn decision(&self, request_id: &str) -> Option<Value> {
+        let room = self.proxy.as_ref()?;
+        let record = room.proxy.decisions().into_iter().rev().find(|record| record.request_id == request_id)?;
+        Some(decided(record, room))
+    }
+}
+
+fn session(session: &SessionSummary) -> Value {
+    let SessionSummary { key, principal, provider, authenticated_at, last_used, expires_at } = session;
+    json!({
+        "session": key.to_string(),
+        "user": &*principal.subject,
+        "issuer": &*principal.issuer,
+        "provider": provider.as_str(),
+        "authenticated_at": authenticated_at.unix_seconds(),
+        "last_used": last_used.unix_seconds(),
+        "expires_at": expires_at.unix_seconds(),
+    })
+}
+
+fn replica(room: &ProxyRoom) -> Value {
+    let status = room.replica.status();
+    json!({
+        "following": status.following,
+        "version": status.version,
+        "sessions": status.sessions,
+        "bytes": status.bytes,
+        "silent_for_ms": u64::try_from(status.silent_for.as_millis()).unwrap_or(u64::MAX),
+        "stale": status.stale,
+    })
+}
+
+fn served(room: &ProxyRoom) -> Vec<Value> {
+    let snapshot = room.gate.snapshot();
+    let ends = certificates::ends(snapshot.config(), None);
+    ends.into_iter().map(|(name, not_after)| json!({ "name": name, "not_after": not_after })).collect()
+}
+
+fn provider(read: &ReadProvider) -> Value {
+    let ReadProvider { name, status } = read;
+    match status {
+        ProviderStatus::NeverContacted => json!({ "name": name.as_str(), "state": "not contacted yet" }),
+        ProviderStatus::Reachable { since } => {
+            json!({ "name": name.as_str(), "state": "reachable", "since": since.unix_seconds() })
+        }
+        ProviderStatus::Failing { since, reason } => {
+            json!({ "name": name.as_str(), "state": "failing", "since": since.unix_seconds(), "reason": &**reason })
+        }
+    }
+}
+
+/// A record with what the generation of now says about its route and rule.
+fn decided(record: DecisionRecord, room: &ProxyRoom) -> Value {
+    let DecisionRecord { request_id, at, method, host, path, route, decision, reasons, rule, session, generation } = record;
+    let snapshot = room.gate.snapshot();
+    let place = route.as_deref().and_then(|name| snapshot.routes().iter().find(|route| &*route.name == name));
+    let same = generation.is_some_and(|decided| decided == snapshot.generation());
+    let rule_line = place.filter(|_| same).and_then(|route| rule_line(&route.policy, rule?));
+    json!({
+        "request_id": request_id,
+        "at": at.unix_millis(),
+        "method": method,
+        "host": host,
+        "path": path,
+        "route": route,
+        "route_line": place.filter(|_| same).map(|route| route.line),
+        "decision": decision,
+        "reasons": reasons.split(',').filter(|reason| !reason.is_empty()).collect::<Vec<_>>(),
+        "rule": rule,
+        "rule_line": rule_line,
+        "session": session.map(|key| key.to_string()),
+        "generation": generation.map(|generation| generation.to_string()),
+        "generation_now": snapshot.generation().to_string(),
+    })
+}
+
+fn rule_line(program: &Program, rule: u16) -> Option<usize> {
+    program.rule_lines().get(usize::from(rule)).copied()
+}
