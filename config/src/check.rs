@@ -1,8 +1,173 @@
 //! What is wrong or odd only when one looks at the whole: routes that nobody reaches, names that are served
 //! without a certificate, sign-ins without a place for them.
 
+mod reach;
+
+use std::collections::HashSet;
+
+use crate::build::host::serves;
+use crate::field::Field;
 use crate::model::Config;
-use crate::report::Report;
+use crate::pem;
+use crate::report::{Fault, Report};
+use crate::route::{HostPattern, PathPattern, Route};
 
 /// Looks at a whole configuration whose parts are right.
-pub(crate) fn config(_report: &mut Report<'_>, _config: &Config) {}
+pub(crate) fn config(report: &mut Report<'_>, config: &Config) {
+    sign_in(report, config);
+    for (index, route) in config.routes.iter().enumerate() {
+        our_paths(report, config, index, route);
+        cookie_domain(report, config, index, route);
+    }
+    reach::routes(report, &config.routes);
+    certificates(report, config);
+    if config.routes.is_empty() {
+        report.warn(&Field::Root.key("routes"), "there is no route: every request is answered with 404", None);
+    }
+}
+
+/// Whether a route can ask for a sign-in: its policy looks at who asks, or it has needs of its own.
+fn asks_who(route: &Route) -> bool {
+    let needs = &route.needs;
+    let more = !needs.providers.is_empty() || needs.max_age.is_some() || !needs.acr.is_empty();
+    !route.policy.is_public() && (more || route.policy.asks_who())
+}
+
+/// A route that asks for a sign-in needs a host for it and a provider.
+fn sign_in(report: &mut Report<'_>, config: &Config) {
+    let asking = config.routes.iter().position(|route| asks_who(route));
+    let (Some(index), Some(route)) = (asking, asking.and_then(|index| config.routes.get(index))) else { return };
+    let line = route.line;
+    if config.sign_in.host.is_empty() {
+        let fault = Fault::new(format!("the route on line {line} needs a sign-in, but `sign_in.host` is missing"));
+        report.fault(&Field::Root.key("sign_in"), fault.help("write `sign_in: {host: auth.example.com}`"));
+    }
+    if config.providers.is_empty() {
+        let list = Field::Root.key("routes");
+        let fault = Fault::new("this route needs a sign-in, but there is no provider");
+        report.fault(&list.index(index), fault.help("write `providers`, or make the route public"));
+    }
+}
+
+/// The sign-in host and the paths of our namespace are ours on every host.
+fn our_paths(report: &mut Report<'_>, config: &Config, index: usize, route: &Route) {
+    let list = Field::Root.key("routes");
+    let at = list.index(index);
+    if let HostPattern::Exact(host) = &route.host
+        && **host == *config.sign_in.host
+    {
+        let fault = Fault::new("this host is the sign-in host, which serves nothing else");
+        report.fault(&at.key("from"), fault.help("give the sign-in a host of its own"));
+    }
+    let (PathPattern::Prefix(path) | PathPattern::Exact(path)) = &route.path else { return };
+    let prefix = config.sign_in.namespace.path_prefix();
+    if path.starts_with(prefix) || path.starts_with(config.sign_in.namespace.well_known_prefix()) {
+        report.warn(&at, format!("paths below {prefix} are ours: no request reaches this route"), None);
+    }
+}
+
+/// A browser drops a cookie for a domain that the host is not in, and so would sign in for ever.
+fn cookie_domain(report: &mut Report<'_>, config: &Config, index: usize, route: &Route) {
+    let Some(domain) = config.sign_in.cookie.domain.as_deref() else { return };
+    let (HostPattern::Exact(host) | HostPattern::Wildcard(host)) = &route.host;
+    if asks_who(route) && !is_below(host, domain) {
+        let list = Field::Root.key("routes");
+        let at = list.index(index);
+        let fault = Fault::new(format!("{host} is not in `cookie.domain` ({domain}): browsers would drop its cookies"));
+        report.fault(&at.key("from"), fault);
+    }
+    let host = &config.sign_in.host;
+    if index == 0 && !host.is_empty() && !is_below(host, domain) {
+        let fault = Fault::new(format!("the sign-in host {host} is not in this domain"));
+        report.fault(&Field::Root.key("cookie").key("domain"), fault);
+    }
+}
+
+fn is_below(host: &str, domain: &str) -> bool {
+    host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// Which names have a certificate, and which certificates a name.
+fn certificates(report: &mut Report<'_>, config: &Config) {
+    let section = Field::Root.key("tls");
+    if config.tls.certificates.is_empty() {
+        if config.services.runs(crate::model::Service::Proxy) {
+            let message = "there is no certificate: a self-signed one is made, which browsers warn of";
+            report.warn(&section, message, Some("write `tls: {certificates: [{cert: {file: …}, key: {file: …}}]}`"));
+        }
+        return;
+    }
+    let hosts = hosts(config);
+    let mut served: HashSet<&str> = HashSet::new();
+    let list = section.key("certificates");
+    for (index, certificate) in config.tls.certificates.iter().enumerate() {
+        let names = certificate.chain.first().map(pem::names).unwrap_or_default();
+        let covered: Vec<&str> = hosts.iter().copied().filter(|host| names.iter().any(|name| covers(name, host))).collect();
+        if covered.is_empty() {
+            let shown = if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") };
+            let message = format!("{} is for {shown}: no route has such a host", certificate.origin.display());
+            report.warn(&list.index(index), message, None);
+        }
+        served.extend(covered);
+    }
+    let mut bare: Vec<&str> = hosts.iter().copied().filter(|host| !served.contains(host)).collect();
+    bare.sort_unstable();
+    bare.dedup();
+    if let Some(first) = bare.first() {
+        let more = bare.len().saturating_sub(1);
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        report.warn(&list, format!("no certificate names {first}{more}: browsers will refuse it"), None);
+    }
+}
+
+/// Every host that clients may ask for.
+fn hosts(config: &Config) -> Vec<&str> {
+    let mut hosts: Vec<&str> = Vec::new();
+    let mut seen = HashSet::new();
+    let sign_in = Some(&*config.sign_in.host).filter(|host| !host.is_empty());
+    let routes = config.routes.iter().map(|route| match &route.host {
+        HostPattern::Exact(host) | HostPattern::Wildcard(host) => &**host,
+    });
+    hosts.extend(sign_in.into_iter().chain(routes).filter(|host| seen.insert(*host)));
+    hosts
+}
+
+/// Whether a name of a certificate serves a host: equal, or with `*` for exactly the first label (RFC 6125).
+/// For a pattern of a route it is enough that the name serves some host of it.
+fn covers(name: &str, host: &str) -> bool {
+    if host.contains('*') {
+        let pattern = HostPattern::Wildcard(host.into());
+        return name == host || serves(&pattern, name) || serves(&pattern, &name.replacen('*', "x", 1));
+    }
+    match name.strip_prefix("*.") {
+        Some(rest) => host.split_once('.').is_some_and(|(label, behind)| !label.is_empty() && behind == rest),
+        None => name == host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_certificate_serves_one_label() {
+        for (name, host, expected) in [
+            ("*.corp.test", "a.corp.test", true),
+            ("*.corp.test", "a.b.corp.test", false),
+            ("*.corp.test", "corp.test", false),
+            ("corp.test", "corp.test", true),
+            ("*.corp.test", "*.corp.test", true),
+            ("a.corp.test", "*.corp.test", true),
+            ("*.other.test", "*.corp.test", false),
+        ] {
+            assert_eq!(covers(name, host), expected, "{name} {host}");
+        }
+    }
+
+    #[test]
+    fn a_domain_ends_at_a_dot() {
+        assert!(is_below("a.corp.test", "corp.test"));
+        assert!(is_below("corp.test", "corp.test"));
+        assert!(!is_below("evilcorp.test", "corp.test"));
+    }
+}

@@ -81,7 +81,7 @@ impl LoadError {
         let handler = miette::GraphicalReportHandler::new();
         let mut text = String::new();
         for problem in &self.problems {
-            if handler.render_report(&mut text, problem).is_err() {
+            if handler.render_report(&mut text, &Shown(problem)).is_err() {
                 text.push_str(&problem.to_string());
                 text.push('\n');
             }
@@ -104,12 +104,6 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-impl miette::Diagnostic for LoadError {
-    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn miette::Diagnostic> + 'a>> {
-        Some(Box::new(self.problems.iter().map(|problem| problem as &dyn miette::Diagnostic)))
-    }
-}
-
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         place(f, &self.file, self.line, self.column)?;
@@ -123,37 +117,57 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-impl miette::Diagnostic for Problem {
+/// A problem for a terminal: the frame around the source names the place, so the message does not.
+#[derive(Debug)]
+struct Shown<'a>(&'a Problem);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Problem { file, line, column, field, message, help: _, snippet } = self.0;
+        if snippet.is_none() {
+            place(f, file, *line, *column)?;
+        }
+        if !field.is_empty() {
+            write!(f, "{field}: ")?;
+        }
+        f.write_str(message)
+    }
+}
+
+impl std::error::Error for Shown<'_> {}
+
+impl miette::Diagnostic for Shown<'_> {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.0.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.snippet.is_some().then_some(self as &dyn SourceCode)
+        self.0.snippet.is_some().then_some(self as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let line = self.snippet.as_deref()?;
-        let (offset, length) = word_at(line, self.column);
+        let line = self.0.snippet.as_deref()?;
+        let (offset, length) = word_at(line, self.0.column);
         Some(Box::new(std::iter::once(LabeledSpan::at((offset, length), "here"))))
     }
 }
 
 /// One line of the file with its place: neighbouring lines stay unseen, as they might hold secrets.
-impl SourceCode for Problem {
+impl SourceCode for Shown<'_> {
     fn read_span<'a>(
         &'a self,
         span: &SourceSpan,
         _before: usize,
         _after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let line = self.snippet.as_deref().ok_or(MietteError::OutOfBounds)?;
+        let line = self.0.snippet.as_deref().ok_or(MietteError::OutOfBounds)?;
         if span.offset().saturating_add(span.len()) > line.len() {
             return Err(MietteError::OutOfBounds);
         }
         let whole = SourceSpan::from((0, line.len()));
-        let number = self.line.saturating_sub(1);
-        Ok(Box::new(MietteSpanContents::new_named(self.file.clone(), line.as_bytes(), whole, number, 0, 1)))
+        let number = self.0.line.saturating_sub(1);
+        let column = self.0.column.saturating_sub(1);
+        Ok(Box::new(MietteSpanContents::new_named(self.0.file.clone(), line.as_bytes(), whole, number, column, 1)))
     }
 }
 

@@ -81,8 +81,10 @@ impl<'a> Report<'a> {
     pub(crate) fn fault_at(&mut self, steps: &[Step<'_>], part: Part, fault: Fault) {
         let (line, column) = self.place(steps, part);
         let mut field = String::new();
-        // Writing into a String has no way to fail.
-        drop(display(steps, &mut field));
+        if display(steps, &mut field).is_err() {
+            // Writing into a String has no way to fail; a path cut short is still a path.
+            field.push('…');
+        }
         self.fault_in_line(line, column, field, fault);
     }
 
@@ -101,7 +103,7 @@ impl<'a> Report<'a> {
     pub(crate) fn fault_in_line(&mut self, line: usize, column: usize, field: String, fault: Fault) {
         let Fault { message, help, confidential } = fault;
         let source = line.checked_sub(1).and_then(|index| self.lines.get(index));
-        let snippet = source.filter(|_| !confidential).map(|line| (*line).to_owned());
+        let snippet = source.filter(|line| !confidential && !may_hold_a_secret(line)).map(|line| (*line).to_owned());
         self.problems.push(Problem { file: self.file.to_owned(), line, column, field, message, help, snippet });
     }
 
@@ -161,4 +163,13 @@ impl<'a> Report<'a> {
         }
         place
     }
+}
+
+/// Words beside which people write secrets, though none belongs into the file.
+const TELLTALES: [&str; 7] = ["secret", "key", "password", "token", "authorization", "cookie", "-----begin"];
+
+/// Whether a line of the file is better not shown.
+fn may_hold_a_secret(line: &str) -> bool {
+    let line = line.to_ascii_lowercase();
+    TELLTALES.iter().any(|word| line.contains(word))
 }

@@ -24,7 +24,7 @@ use crate::field::Field;
 use crate::files::Files;
 use crate::model::{Config, Generation};
 use crate::report::Report;
-use crate::schema::Document;
+use crate::schema::{Document, ReadByPolicy};
 
 /// What every conversion needs: where to complain, and where referenced values come from.
 #[derive(Debug)]
@@ -76,8 +76,8 @@ pub(crate) fn config(build: &mut Build<'_>, parts: Parts) -> Option<Config> {
         telemetry,
         decisions,
         siblings,
-        policies: _,
-        routes: _,
+        policies: ReadByPolicy,
+        routes: _read_one_by_one,
     } = document;
     let services = section::services(build, services);
     let siblings = section::siblings(build, siblings);

@@ -15,7 +15,7 @@ use crate::digest::Digester;
 use crate::field::Field;
 use crate::report::Fault;
 use crate::route::{Action, EncodedSlashes, ExchangeRules, HostPattern, PathPattern, Route};
-use crate::schema::{EncodedSlashesName, OneOrMany, Period, RedirectEntry, ResponseEntry, RouteEntry, RouteSession, UpstreamsSection};
+use crate::schema::{EncodedSlashesName, OneOrMany, Period, ReadByPolicy, RedirectEntry, ResponseEntry, RouteEntry, RouteSession, UpstreamsSection};
 
 /// The longest name of a route.
 const MAX_NAME: usize = 256;
@@ -139,12 +139,12 @@ fn sort(entry: RouteEntry, usual: &UpstreamsSection) -> Sorted {
         allow_websockets,
         pass_identity_headers,
         cors_allow_preflight,
-        allow_public_unauthenticated_access: _,
-        allow_any_authenticated_user: _,
-        allowed_users: _,
-        allowed_domains: _,
-        allowed_idp_claims: _,
-        policy: _,
+        allow_public_unauthenticated_access: ReadByPolicy,
+        allow_any_authenticated_user: ReadByPolicy,
+        allowed_users: ReadByPolicy,
+        allowed_domains: ReadByPolicy,
+        allowed_idp_claims: ReadByPolicy,
+        policy: ReadByPolicy,
         providers,
         session,
         tls_skip_verify,

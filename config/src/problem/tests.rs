@@ -37,6 +37,6 @@ fn a_line_that_may_hold_a_secret_is_not_shown() {
 
 #[test]
 fn a_multibyte_line_is_labelled_on_character_bounds() {
-    assert_eq!(word_at("  é: x", 3), (2, 2));
+    assert_eq!(word_at("  é: x", 3), (2, 3));
     assert_eq!(word_at("ab", 9), (2, 0));
 }

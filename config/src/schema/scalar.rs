@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, IntoDeserializer as _, MapAccess, SeqAccess, Visitor};
 
 /// The longest duration a configuration may ask for: about ten years.
 const MAX_DURATION: Duration = Duration::from_secs(10 * 366 * 86_400);
@@ -306,7 +306,16 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<OneOrMany<T>, E> {
-                T::deserialize(de::value::StrDeserializer::new(text)).map(|one| OneOrMany(vec![one]))
+                T::deserialize(text.into_deserializer()).map(|one| OneOrMany(vec![one]))
+            }
+
+            // The element's type says best what it wants instead of a number or a boolean.
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<OneOrMany<T>, E> {
+                T::deserialize(number.into_deserializer()).map(|one| OneOrMany(vec![one]))
+            }
+
+            fn visit_bool<E: de::Error>(self, boolean: bool) -> Result<OneOrMany<T>, E> {
+                T::deserialize(boolean.into_deserializer()).map(|one| OneOrMany(vec![one]))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<OneOrMany<T>, A::Error> {

@@ -1,0 +1,54 @@
+//! Every file in `config/examples` is a whole configuration, without a warning of carelessness.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use portcullis_config::load;
+
+use crate::scene::{CANARY, Scene};
+
+/// Where examples keep what they refer to.
+const ELSEWHERE: &str = "/etc/portcullis/";
+
+/// Warnings that an example may have: what it shows on purpose.
+const ON_PURPOSE: [&str; 3] = ["a self-signed one is made", "gives up the `__Host-` prefix", "whoever runs it"];
+
+/// An example with its references pointing into the scene, each of which is there.
+fn adapted(scene: &Scene, example: &Path) -> PathBuf {
+    let text = fs::read_to_string(example).unwrap();
+    for name in ["idp", "idp-partners", "ring", "proxy-keys"] {
+        scene.secret(name, &format!("{CANARY}\n"));
+    }
+    let hosts = ["*.corp.test", "auth.corp.test", "wiki.example.com", "auth.example.com", "status.example.com"];
+    let made = rcgen::generate_simple_self_signed(hosts.map(str::to_owned)).unwrap();
+    for name in ["site.pem", "ca.pem", "client.pem"] {
+        scene.secret(name, &made.cert.pem());
+    }
+    for name in ["site.key", "client.key", "assertion.pem"] {
+        scene.secret(name, &made.signing_key.serialize_pem());
+    }
+    let path = scene.path("example.yaml");
+    fs::write(&path, text.replace(ELSEWHERE, &format!("{}/", scene.folder().display()))).unwrap();
+    path
+}
+
+#[test]
+fn every_example_loads() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut count = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let example = entry.unwrap().path();
+        let mut scene = Scene::new();
+        scene.variables.0.insert("CREDENTIALS_DIRECTORY".into(), scene.folder().display().to_string());
+        scene.variables.0.insert("IDP_CLIENT_SECRET".into(), CANARY.into());
+        let path = adapted(&scene, &example);
+        let loaded = load(&path, &scene.variables).unwrap_or_else(|error| panic!("{}\n{error}", example.display()));
+        for warning in &loaded.config.warnings {
+            let text = warning.to_string();
+            assert!(ON_PURPOSE.iter().any(|known| text.contains(known)), "{}: {text}", example.display());
+        }
+        assert!(!loaded.config.routes.is_empty());
+        count += 1;
+    }
+    assert!(count >= 8, "{count}");
+}
