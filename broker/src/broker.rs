@@ -110,8 +110,10 @@ impl Broker {
     pub fn open(parts: BrokerParts) -> Result<Self, OpenError> {
         let BrokerParts { path, keys, clock, random, registry, digest } = parts;
         let storage: Arc<dyn Storage> = Arc::new(Embedded::open(&path, &*random)?);
-        let metrics = Metrics::register(&registry).map_err(OpenError::Metrics)?;
+        let metrics = Metrics::new().map_err(OpenError::Metrics)?;
         let shared = Shared::load(&*storage, Vault::new(keys, random), clock, metrics, digest)?;
+        // Last: a store that does not open leaves no metrics behind.
+        shared.metrics.register(&registry).map_err(OpenError::Metrics)?;
         Self::start(shared, storage)
     }
 

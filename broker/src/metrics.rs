@@ -3,7 +3,7 @@
 use portcullis_broker_api::EndReason;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
-/// The metrics, registered.
+/// The metrics.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     pub(crate) sessions: IntGauge,
@@ -40,8 +40,9 @@ pub(crate) enum RefusalCause {
 }
 
 impl Metrics {
-    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let metrics = Self {
+    /// The metrics, not registered yet.
+    pub(crate) fn new() -> Result<Self, prometheus::Error> {
+        Ok(Self {
             sessions: IntGauge::new("portcullis_broker_sessions", "Live sessions.")?,
             watchers: IntGauge::new("portcullis_broker_watchers", "Replicas that follow the log now.")?,
             log_version: IntGauge::new("portcullis_broker_log_version", "Version of the newest change.")?,
@@ -58,12 +59,10 @@ impl Metrics {
                 HistogramOpts::new("portcullis_broker_commit_changes", "Changes in one commit.")
                     .buckets(vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0]),
             )?,
-        };
-        metrics.register_all(registry)?;
-        Ok(metrics)
+        })
     }
 
-    fn register_all(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+    pub(crate) fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
         let Self {
             sessions,
             watchers,

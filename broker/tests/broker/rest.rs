@@ -1,0 +1,63 @@
+//! What lies on the disk, and what happens when it cannot be read.
+
+use portcullis_broker::{Broker, OpenError};
+use portcullis_keys::{KeyRing, SystemRandom};
+
+use crate::house::{House, key};
+
+#[tokio::test]
+async fn nothing_a_provider_said_lies_open_in_the_file() {
+    let mut house = House::new();
+    house.authn().create(house.new_session("a")).await.unwrap();
+    house.authn().create(house.new_session("b")).await.unwrap();
+    let selector = portcullis_broker_api::EndSelector::Key(key("b"));
+    house.proxy().end(selector, portcullis_broker_api::EndReason::SignedOut).await.unwrap();
+    house.stop().await;
+    let bytes = std::fs::read(house.store()).unwrap();
+    for canary in ["canary-claim", "canary-access", "canary-refresh", "canary-id", "alice", "idp.corp.test"] {
+        let found = bytes.windows(canary.len()).any(|window| window == canary.as_bytes());
+        assert!(!found, "{canary}");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_key_is_named_and_the_records_wait_for_it() {
+    let mut house = House::new();
+    house.authn().create(house.new_session("a")).await.unwrap();
+    house.stop().await;
+    let old = std::mem::replace(&mut house.ring, KeyRing::generate(&SystemRandom).0);
+    let error = Broker::open(house.parts()).unwrap_err();
+    assert!(matches!(error, OpenError::UnknownKey { .. }), "{error:?}");
+    let id = old.key_ids()[0].to_string();
+    assert!(error.to_string().contains(&id), "{error}");
+    house.ring = old;
+    house.start();
+    assert!(house.proxy().fetch(&key("a")).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_rotated_ring_opens_what_the_old_key_sealed() {
+    let mut house = House::new();
+    house.authn().create(house.new_session("a")).await.unwrap();
+    house.stop().await;
+    let (text, id) = portcullis_keys::append(&house.ring_text, &SystemRandom).unwrap();
+    house.ring = KeyRing::parse(&portcullis_keys::promote(&text, id).unwrap()).unwrap();
+    house.start();
+    assert!(house.proxy().fetch(&key("a")).await.unwrap().is_some());
+    house.authn().create(house.new_session("b")).await.unwrap();
+    house.stop().await;
+    house.ring = KeyRing::parse(&house.ring_text).unwrap();
+    let error = Broker::open(house.parts()).unwrap_err();
+    assert!(error.to_string().contains(&id.to_string()), "the new key sealed b: {error}");
+}
+
+#[tokio::test]
+async fn sessions_outlive_the_broker() {
+    let mut house = House::new();
+    house.authn().create(house.new_session("a")).await.unwrap();
+    let before = house.broker().status();
+    house.stop().await;
+    house.start();
+    assert_eq!(house.broker().status(), before);
+    assert!(house.proxy().fetch(&key("a")).await.unwrap().is_some());
+}
