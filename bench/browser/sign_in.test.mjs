@@ -83,7 +83,7 @@ test('a sign-out ends the session everywhere and at the provider', async () => {
   await other.goto(edge.url('vault'));
   assert.equal(await other.textContent('#user'), 'alice@corp.example');
   await page.goto(edge.url('wiki', '/.portcullis/sign_out'));
-  await page.click('form button[type=submit]');
+  await page.click('form button');
   await page.waitForURL(/signed_out/);
   for (const host of ['wiki', 'vault']) {
     await other.goto(edge.url(host));
@@ -114,7 +114,7 @@ test('a live stream closes when the session ends in another tab', async () => {
   });
   await page.waitForFunction(() => window.ticks > 2);
   await other.goto(edge.url('vault', '/.portcullis/sign_out'));
-  await other.click('form button[type=submit]');
+  await other.click('form button');
   await page.waitForFunction(() => window.closed);
 });
 
@@ -127,7 +127,7 @@ test('the back button neither loops nor brings a session back', async () => {
   assert.equal(page.url(), edge.url('wiki', '/one'));
   assert.equal(await page.textContent('#user'), 'alice@corp.example');
   await page.goto(edge.url('wiki', '/.portcullis/sign_out'));
-  await page.click('form button[type=submit]');
+  await page.click('form button');
   await page.waitForURL(/signed_out/);
   await page.goBack().catch(() => {});
   await page.goBack().catch(() => {});

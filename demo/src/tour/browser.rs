@@ -226,3 +226,6 @@ fn bare(url: &Url) -> String {
     bare.set_query(None);
     bare.to_string()
 }
+
+#[cfg(test)]
+mod tests;
