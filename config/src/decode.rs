@@ -23,6 +23,9 @@ const CONFIDENTIAL: [&str; 7] = [
     "request_params",
 ];
 
+/// What to say of a key without a value.
+pub(crate) const NO_VALUE: &str = "has no value";
+
 /// What became of a value.
 pub(crate) enum Decoded<T> {
     /// As the file has it.
@@ -148,7 +151,9 @@ impl Mistake {
             OwnedStep::Index(index) => Step::Index(*index),
         }));
         let confidential = steps.iter().any(|step| matches!(step, Step::Key(name) if CONFIDENTIAL.contains(name)));
-        let part = if matches!(self, Self::UnknownKey { .. }) { Part::Key } else { Part::Value };
+        // A value that is not there stands nowhere.
+        let at_key = matches!(self, Self::UnknownKey { .. }) || matches!(&self, Self::Other(text) if text == NO_VALUE);
+        let part = if at_key { Part::Key } else { Part::Value };
         let fault = self.fault(confidential);
         report.fault_at(&steps, part, if confidential { fault.confidential() } else { fault });
     }
@@ -184,7 +189,7 @@ impl Mistake {
 /// the policy language reads by itself is left to it.
 fn find_odd(value: &Value, path: &mut Vec<OwnedStep>, odd: &mut Vec<(Vec<OwnedStep>, &'static str)>) {
     match value {
-        Value::Null => odd.push((path.clone(), "has no value")),
+        Value::Null => odd.push((path.clone(), NO_VALUE)),
         Value::Tagged(_) => odd.push((path.clone(), "has a tag, which means nothing here")),
         Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         Value::Sequence(list) => {

@@ -10,14 +10,14 @@ use serde_yaml::{Mapping, Value};
 
 use crate::build::{self, Access, Build, Draft, Parts};
 use crate::check;
-use crate::decode::{Decoded, decode};
+use crate::decode::{Decoded, NO_VALUE, decode};
 use crate::digest::{Digester, sha256};
 use crate::environment::Environment;
 use crate::field::Field;
 use crate::files::{FileError, Files, MAX_CONFIG_BYTES, read_settled};
 use crate::model::{Config, Generation};
 use crate::problem::{LoadError, Problem};
-use crate::report::{Fault, Report};
+use crate::report::{Fault, Part, Report};
 use crate::schema::{Document, RouteEntry};
 
 /// One generation, and the files it was made of.
@@ -181,7 +181,8 @@ fn route_values(report: &mut Report<'_>, root: &mut Mapping) -> Option<Vec<Value
     match root.get_mut("routes") {
         Some(Value::Sequence(routes)) => Some(std::mem::take(routes)),
         Some(Value::Null) => {
-            report.fault(&at, Fault::new("has no value").help("write `routes: []` if there is to be none"));
+            let fault = Fault::new(NO_VALUE).help("write `routes: []` if there is to be none");
+            report.fault_at(&at.steps(), Part::Key, fault);
             None
         }
         Some(_) => {

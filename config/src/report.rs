@@ -149,7 +149,8 @@ impl<'a> Report<'a> {
     /// Where an entry stands, or the nearest one around it that stands somewhere.
     fn place(&self, steps: &[Step<'_>], part: Part) -> (usize, usize) {
         let Some(mut node) = self.tree else { return (0, 0) };
-        let mut place = (0, 0);
+        let start = node.place();
+        let mut place = (start.line, start.column);
         for (index, step) in steps.iter().enumerate() {
             let last = index.saturating_add(1) == steps.len();
             let next = match step {

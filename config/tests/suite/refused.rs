@@ -1,15 +1,6 @@
 //! Every way to be wrong that has a message of its own, with its place; each beside its permitted twin.
 
-use crate::scene::{CANARY, HEAD, Scene, public};
-
-/// Refuses `bad` with a line that begins with `place` and contains `message`; takes `good`.
-fn check(scene: &Scene, bad: &str, place: &str, message: &str, good: &str) {
-    let said = scene.refused(bad);
-    let found = said.lines().any(|line| line.starts_with(place) && line.contains(message));
-    assert!(found, "wanted {place} {message}\n--- of\n{bad}\n--- got\n{said}");
-    assert!(!said.contains(CANARY), "{said}");
-    scene.loaded(good);
-}
+use crate::scene::{HEAD, Scene, Table, public};
 
 /// A section in front of one public route; the section begins on line 1.
 fn section(text: &str) -> String {
@@ -28,7 +19,7 @@ fn whole_files() {
         ("- a\n", "", ""),
         ("hello\n", "", ""),
         ("sign_in: {host: a.test}\n", "1:1: ", "no `routes` key"),
-        ("routes:\n", "1:8: routes: ", "has no value"),
+        ("routes:\n", "1:1: routes: ", "has no value"),
         ("routes: {}\n", "1:9: routes: ", "not a list"),
         ("routes:\n  - from: [\n", "", ""),
         ("routes:\n  - from: https://a.test\n    to\n", "", ""),
@@ -46,11 +37,12 @@ fn whole_files() {
 #[test]
 fn keys() {
     let scene = Scene::new();
+    let mut table = Table::default();
     let good = public("to: http://10.0.0.7");
     for (bad, place, message) in [
         (section("sing_in: {host: a.test}"), "1:1: sing_in: ", "unknown key `sing_in` (did you mean `sign_in`?)"),
         (section("sign_in: {hsot: a.test}"), "1:11: sign_in.hsot: ", "did you mean `host`?"),
-        (section("sign_in:"), "1:9: sign_in: ", "has no value"),
+        (section("sign_in:"), "1:1: sign_in: ", "has no value"),
         (section("listen: {public: 443}"), "1:18: listen.public: ", "expected an address with its port"),
         (section("listen: {public: ['127.0.0.1:443', x]}"), "1:36: listen.public[1]: ", "expected an address"),
         (section("session: {lifetime: 30}"), "1:21: session.lifetime: ", "with its unit"),
@@ -61,7 +53,7 @@ fn keys() {
         (section("services: [prxy]"), "1:12: services[0]: ", "did you mean `proxy`?"),
         (section("services: []"), "1:11: services: ", "no service"),
         (section("services: [all, proxy]"), "1:11: services: ", "stands alone"),
-        (section("namespace: pomeranian"), "1:12: namespace: ", "did you mean `pomerium`?"),
+        (section("namespace: pomeruim"), "1:12: namespace: ", "did you mean `pomerium`?"),
         (section("storage: {engine: postgres}"), "1:19: storage.engine: ", "none of embedded"),
         (section("tls: !pem {}"), "", "tag"),
         (section("limits: {connections: -1}"), "1:23: limits.connections: ", "expected"),
@@ -74,7 +66,7 @@ fn keys() {
         (section("listen: {telemetry: ':443'}"), "1:21: listen.telemetry: ", "taken by another listener"),
         (section("listen: {public: []}"), "1:18: listen.public: ", "no address"),
     ] {
-        check(&scene, &bad, place, message, &good);
+        table.check(&scene, (&bad, place, message), &good);
     }
     for good in [
         "listen: {public: ['0.0.0.0:443', '[::]:443'], redirect: ':80', telemetry: off}",
@@ -111,6 +103,7 @@ fn mistakes_are_reported_together() {
 #[test]
 fn providers() {
     let scene = Scene::new();
+    let mut table = Table::default();
     let with = |provider: &str| format!("providers: {{corp: {{{provider}}}}}\n{}", public("to: http://a.test"));
     let good = with("issuer: 'https://idp.test/realms/x', client_id: a, client_secret: {file: idp}");
     for (provider, place, message) in [
@@ -136,7 +129,7 @@ fn providers() {
         ("issuer: 'https://i.test', client_id: a, timeout: 0", "1:69: providers.corp.timeout: ", "longer than 0"),
         ("issuer: 'https://i.test', client_id: a, egress_proxy: x", "1:74: providers.corp.egress_proxy: ", "a proxy"),
     ] {
-        check(&scene, &with(provider), place, message, &good);
+        table.check(&scene, (&with(provider), place, message), &good);
     }
     let twice = "providers:\n  a: {issuer: 'https://i.test', client_id: x}\n  b: {issuer: 'https://i.test', client_id: x}\n";
     let said = scene.refused(&format!("{twice}{}", public("to: http://a.test")));
@@ -148,6 +141,7 @@ fn providers() {
 #[test]
 fn certificates() {
     let scene = Scene::new();
+    let mut table = Table::default();
     let with = |entry: &str| section(&format!("tls: {{certificates: [{{{entry}}}]}}"));
     let good = with("cert: {file: wiki.pem}, key: {file: wiki.key}");
     for (entry, place, message) in [
@@ -155,21 +149,22 @@ fn certificates() {
         ("cert: {file: wiki.pem}, key: {file: other.key}", "1:22: tls.certificates[0]: ", "does not belong"),
         ("cert: {file: wiki.pem}, key: {file: wiki.pem}", "1:22: tls.certificates[0]: ", "no PEM private key"),
         ("cert: {file: wiki.key}, key: {file: wiki.key}", "1:22: tls.certificates[0]: ", "no PEM certificate"),
-        ("cert: {file: empty}, key: {file: wiki.key}", "1:35: tls.certificates[0].cert.file: ", "is empty"),
+        ("cert: {file: empty}, key: {file: wiki.key}", "1:36: tls.certificates[0].cert.file: ", "is empty"),
         ("cert: {file: garbage}, key: {file: wiki.key}", "1:22: tls.certificates[0]: ", "cannot be read"),
     ] {
-        check(&scene, &with(entry), place, message, &good);
+        table.check(&scene, (&with(entry), place, message), &good);
     }
 }
 
 #[test]
 fn names_and_cookies() {
     let scene = Scene::new();
+    let mut table = Table::default();
     let good = section("namespace: pomerium\ncookie: {domain: corp.test}\nsign_in: {host: auth.corp.test}");
     for (bad, place, message) in [
         ("sign_in: {host: 'https://auth.corp.test'}", "1:17: sign_in.host: ", "a URL, not a host"),
         ("sign_in: {host: 'auth.corp.test:8443'}", "1:17: sign_in.host: ", "not a host name"),
-        ("sign_in: {host: wiki.corp.test}", "2", "is the sign-in host"),
+        ("sign_in: {host: wiki.corp.test}", "3:11: routes[0].from: ", "is the sign-in host"),
         ("sign_in: {signed_out_url: 'javascript:alert(1)'}", "1:27: sign_in.signed_out_url: ", "not a web address"),
         ("cookie: {domain: corp.test}", "1:18: cookie.domain: ", "only with `namespace: pomerium`"),
         ("cookie: {name: mine}", "1:16: cookie.name: ", "__Host-mine"),
@@ -177,7 +172,7 @@ fn names_and_cookies() {
         ("namespace: pomerium\ncookie: {domain: test}", "2:18: cookie.domain: ", "one label"),
         ("namespace: pomerium\ncookie: {domain: corp.test}\nsign_in: {host: auth.other.test}", "2:18: cookie.domain: ", "not in this domain"),
     ] {
-        check(&scene, &section(bad), place, message, &good);
+        table.check(&scene, (&section(bad), place, message), &good);
     }
     scene.loaded(&section("cookie: {name: __Host-mine, same_site: strict}"));
 }

@@ -89,3 +89,33 @@ pub fn public(lines: &str) -> String {
     let indented: String = lines.lines().map(|line| format!("    {line}\n")).collect();
     format!("routes:\n  - from: https://wiki.corp.test\n    allow_public_unauthenticated_access: true\n{indented}")
 }
+
+/// Looks at a whole table before it complains, so that one run shows every line that is wrong.
+#[derive(Debug, Default)]
+pub struct Table {
+    wrong: Vec<String>,
+}
+
+impl Table {
+    /// Refuses `bad` with a line that begins with `place` and contains `message`, without any secret; takes `good`.
+    pub fn check(&mut self, scene: &Scene, (bad, place, message): (&str, &str, &str), good: &str) {
+        let said = match scene.load(bad) {
+            Ok(_) => "nothing".to_owned(),
+            Err(error) => error.to_string().replace("p.yaml:", ""),
+        };
+        if !said.lines().any(|line| line.starts_with(place) && line.contains(message)) || said.contains(CANARY) {
+            self.wrong.push(format!("--- {bad}wanted: {place}… {message}\ngot:    {said}"));
+        }
+        if let Err(error) = scene.load(good) {
+            self.wrong.push(format!("--- {good}wanted: taken\ngot:    {error}"));
+        }
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert!(self.wrong.is_empty(), "{}", self.wrong.join("\n"));
+        }
+    }
+}
