@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use openidconnect::core::CoreJsonWebKeySet;
+use portcullis_identity::{Clock, Timestamp};
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 use url::Url;
 
 use crate::error::{DiscoveryError, Document};
@@ -27,18 +27,12 @@ pub const KEY_REFRESH_PAUSE: Duration = Duration::from_secs(10);
 pub(crate) struct Known {
     pub(crate) metadata: Metadata,
     pub(crate) keys: CoreJsonWebKeySet,
-    fetched: Instant,
-}
-
-impl Known {
-    fn is_fresh(&self) -> bool {
-        self.fetched.elapsed() < METADATA_MAX_AGE
-    }
+    fetched: Timestamp,
 }
 
 #[derive(Debug)]
 struct Failure {
-    at: Instant,
+    at: Timestamp,
     error: DiscoveryError,
 }
 
@@ -50,26 +44,28 @@ pub(crate) struct Discovery {
     /// The last fetch of everything, if it failed.
     failure: ArcSwapOption<Failure>,
     /// When the keys were last fetched out of turn.
-    forced: ArcSwapOption<Instant>,
+    forced: ArcSwapOption<Timestamp>,
     /// One permit: one fetch at a time. A permit, not a lock, guards no data: the fields above are swapped whole.
     turn: Semaphore,
+    clock: Arc<dyn Clock>,
 }
 
 impl Discovery {
-    pub(crate) fn new(issuer: Url) -> Self {
+    pub(crate) fn new(issuer: Url, clock: Arc<dyn Clock>) -> Self {
         Self {
             issuer,
             known: ArcSwapOption::empty(),
             failure: ArcSwapOption::empty(),
             forced: ArcSwapOption::empty(),
             turn: Semaphore::new(1),
+            clock,
         }
     }
 
     /// What is known, fetched first if need be. Everybody who waits for a fetch shares its outcome.
     pub(crate) async fn known(&self, transport: &Transport) -> Result<Arc<Known>, DiscoveryError> {
         match self.known.load_full() {
-            Some(known) if known.is_fresh() => Ok(known),
+            Some(known) if self.is_recent(known.fetched, METADATA_MAX_AGE) => Ok(known),
             Some(stale) => Ok(self.renewed(stale, transport).await),
             None => self.first(transport).await,
         }
@@ -88,10 +84,10 @@ impl Discovery {
         if !Arc::ptr_eq(&current, seen) {
             return Some(current); // somebody asked while we waited
         }
-        if self.forced.load().as_deref().is_some_and(|at| at.elapsed() < KEY_REFRESH_PAUSE) {
+        if self.forced.load().as_deref().is_some_and(|at| self.is_recent(*at, KEY_REFRESH_PAUSE)) {
             return None;
         }
-        self.forced.store(Some(Arc::new(Instant::now())));
+        self.forced.store(Some(Arc::new(self.clock.now())));
         let keys = fetch_keys(&current.metadata, transport).await.ok()?;
         let renewed = Arc::new(Known { metadata: current.metadata.clone(), keys, fetched: current.fetched });
         self.known.store(Some(Arc::clone(&renewed)));
@@ -99,15 +95,17 @@ impl Discovery {
     }
 
     async fn first(&self, transport: &Transport) -> Result<Arc<Known>, DiscoveryError> {
-        let began = Instant::now();
+        let before = self.failure.load_full();
         let _turn = self.turn.acquire().await;
         if let Some(known) = self.known.load_full() {
             return Ok(known);
         }
         // Whoever waited through a failed attempt takes its outcome: a hanging provider costs everybody one
         // deadline, not one each after the other.
-        if let Some(failure) = self.failure.load_full().filter(|failure| failure.at >= began) {
-            return Err(failure.error.clone());
+        if let Some(failure) = self.failure.load_full() {
+            if before.is_none_or(|before| !Arc::ptr_eq(&before, &failure)) {
+                return Err(failure.error.clone());
+            }
         }
         self.fetch(transport).await
     }
@@ -117,14 +115,21 @@ impl Discovery {
         let Ok(_turn) = self.turn.try_acquire() else {
             return stale;
         };
-        if self.failure.load().as_deref().is_some_and(|failure| failure.at.elapsed() < STALE_RETRY_PAUSE) {
+        if self.failure.load().as_deref().is_some_and(|failure| self.is_recent(failure.at, STALE_RETRY_PAUSE)) {
             return stale;
         }
         self.fetch(transport).await.unwrap_or(stale)
     }
 
+    /// Whether `at` lies less than `span` back. An instant from the future means that the clock was set back
+    /// since; then nothing is known of its age and it counts as long past.
+    fn is_recent(&self, at: Timestamp, span: Duration) -> bool {
+        let now = self.clock.now();
+        at <= now && now.since(at) < span
+    }
+
     async fn fetch(&self, transport: &Transport) -> Result<Arc<Known>, DiscoveryError> {
-        match fetch_all(&self.issuer, transport).await {
+        match fetch_all(&self.issuer, transport, &*self.clock).await {
             Ok(known) => {
                 let known = Arc::new(known);
                 self.known.store(Some(Arc::clone(&known)));
@@ -132,18 +137,18 @@ impl Discovery {
                 Ok(known)
             }
             Err(error) => {
-                self.failure.store(Some(Arc::new(Failure { at: Instant::now(), error: error.clone() })));
+                self.failure.store(Some(Arc::new(Failure { at: self.clock.now(), error: error.clone() })));
                 Err(error)
             }
         }
     }
 }
 
-async fn fetch_all(issuer: &Url, transport: &Transport) -> Result<Known, DiscoveryError> {
+async fn fetch_all(issuer: &Url, transport: &Transport, clock: &dyn Clock) -> Result<Known, DiscoveryError> {
     let text = fetch(Document::Metadata, &metadata_address(issuer), transport).await?;
     let metadata = Metadata::parse(&text, issuer)?;
     let keys = fetch_keys(&metadata, transport).await?;
-    Ok(Known { metadata, keys, fetched: Instant::now() })
+    Ok(Known { metadata, keys, fetched: clock.now() })
 }
 
 async fn fetch_keys(metadata: &Metadata, transport: &Transport) -> Result<CoreJsonWebKeySet, DiscoveryError> {

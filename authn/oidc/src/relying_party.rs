@@ -109,7 +109,7 @@ impl RelyingParty {
         let settings = Settings::of(provider, redirect_uri);
         Ok(Self {
             transport: Transport::new(&settings, Arc::clone(&clock), observer)?,
-            discovery: Discovery::new(settings.issuer.clone()),
+            discovery: Discovery::new(settings.issuer.clone(), Arc::clone(&clock)),
             settings,
             clock,
         })
