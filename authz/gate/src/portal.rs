@@ -7,6 +7,7 @@ use portcullis_identity::Timestamp;
 use portcullis_policy::{ClientCertificate, Request};
 
 use crate::admit::{Outcome, Standing, judge};
+use crate::path::canonical_pattern;
 use crate::{CanonicalPath, RequestView, Snapshot};
 
 /// The most routes a portal lists.
@@ -35,7 +36,8 @@ pub(crate) fn reachable(
             PathPattern::Prefix(path) | PathPattern::Exact(path) => path,
             PathPattern::Regex(_) => return None,
         };
-        let path = CanonicalPath::parse(path).ok()?;
+        let path = canonical_pattern(path)?;
+        let path = CanonicalPath::parse(&path).ok()?;
         let port = route.port.unwrap_or_else(|| view.port());
         // A route that an earlier one covers is not reached, whatever it says itself.
         let served = snapshot.table().find(host, port, &path).is_some_and(|found| Arc::ptr_eq(found, route));

@@ -25,7 +25,7 @@ pub(crate) fn route(host: &str, path: config::PathPattern, policy: &Arc<Program>
     let exact = !host.contains('*');
     let mut digest = [0; 32];
     let text = format!("{host} {path:?}");
-    for (at, byte) in text.bytes().enumerate() {
+    for (at, byte) in text.bytes().chain(policy.digest()).enumerate() {
         digest[at % 32] ^= byte.rotate_left((at / 32) as u32);
     }
     config::Route {

@@ -46,8 +46,11 @@ impl Snapshot {
         let old = previous.map(|previous| previous.table.routes()).unwrap_or_default();
         let old: HashMap<&[u8; 32], &Arc<Route>> = old.iter().map(|route| (&route.digest, route)).collect();
         let routes = config.routes.iter().map(|route| {
-            // The line is not part of what a route says, but a stale one would mislead whoever reads of it.
-            let same = old.get(&route.digest).filter(|old| old.line == route.line && old.name == route.name);
+            // The line is not part of what a route says, but a stale one would mislead whoever reads of it. The
+            // policy is: it is compared once more, because a digest that left it out would keep old permissions.
+            let same = old.get(&route.digest).filter(|old| {
+                old.line == route.line && old.name == route.name && old.policy.digest() == route.policy.digest()
+            });
             Arc::clone(same.copied().unwrap_or(route))
         });
         let table = RouteTable::build(routes.collect())?;
