@@ -29,9 +29,9 @@ const MAX_KEPT_POLICIES: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Every line was answered by a decision or by what is wrong with its policy.
-    Answered,
+    Complete,
     /// Some line was not what the command reads.
-    InputRefused,
+    BadInput,
 }
 
 impl Outcome {
@@ -39,8 +39,8 @@ impl Outcome {
     #[must_use]
     pub const fn status(self) -> u8 {
         match self {
-            Self::Answered => 0,
-            Self::InputRefused => 2,
+            Self::Complete => 0,
+            Self::BadInput => 2,
         }
     }
 }
@@ -53,7 +53,7 @@ impl Outcome {
 pub fn run(input: impl BufRead, mut output: impl Write, clock: &dyn Clock) -> io::Result<Outcome> {
     let mut lines = Lines::new(input);
     let mut policies = Policies::default();
-    let mut outcome = Outcome::Answered;
+    let mut outcome = Outcome::Complete;
     let mut answers = String::new();
     loop {
         while let Some(line) = lines.buffered() {
@@ -63,7 +63,7 @@ pub fn run(input: impl BufRead, mut output: impl Write, clock: &dyn Clock) -> io
             };
             if let Err(Refusal { id, message }) = answered {
                 answer::refused(&id, &Diagnostic::anywhere(format!("input: {message}")), &mut answers);
-                outcome = Outcome::InputRefused;
+                outcome = Outcome::BadInput;
             }
         }
         output.write_all(answers.as_bytes())?;

@@ -31,9 +31,6 @@ impl StringMatcher {
         self.0.is_empty()
     }
 
-    pub(crate) fn tests(&self) -> &[StringTest] {
-        &self.0
-    }
 
     /// Whether some text meets it: a test that names its texts is tried on them.
     pub(crate) fn can_hold(&self) -> bool {

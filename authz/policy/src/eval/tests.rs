@@ -16,7 +16,7 @@ fn the_examples_of_the_specification_hold() {
     let (input, expected): (Vec<_>, Vec<_>) = lines.lines().partition(|line| !line.contains("\"error\":"));
     let (output, outcome) = eval(&input.join("\n"));
     assert_eq!(output, expected.join("\n") + "\n");
-    assert_eq!((input.len(), outcome), (3, Outcome::Answered));
+    assert_eq!((input.len(), outcome), (3, Outcome::Complete));
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn a_line_that_is_no_case_is_answered_and_the_run_goes_on() {
     ] {
         let (output, outcome) = eval(&format!("{bad}\n{good}\n"));
         let answers: Vec<serde_json::Value> = output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!((answers.len(), outcome), (2, Outcome::InputRefused), "{bad}");
+        assert_eq!((answers.len(), outcome), (2, Outcome::BadInput), "{bad}");
         let message = answers[0]["error"]["message"].as_str().unwrap();
         assert!(message.starts_with("input: ") && message.contains(word), "{bad}: {message}");
         assert_eq!((&answers[0]["id"], &answers[0]["decision"]), (&id.into(), &serde_json::Value::Null), "{bad}");
@@ -61,10 +61,10 @@ fn a_line_of_the_largest_length_is_read_and_a_longer_one_refused() {
     };
     let after = "{\"id\":\"after\",\"policy\":\"[]\"}";
     let (output, outcome) = eval(&(line(MAX_LINE_BYTES) + after));
-    assert_eq!((output.lines().count(), outcome), (2, Outcome::Answered));
+    assert_eq!((output.lines().count(), outcome), (2, Outcome::Complete));
     for bytes in [MAX_LINE_BYTES + 1, 3 * MAX_LINE_BYTES] {
         let (output, outcome) = eval(&(line(bytes) + after));
-        assert_eq!((output.lines().count(), outcome), (2, Outcome::InputRefused));
+        assert_eq!((output.lines().count(), outcome), (2, Outcome::BadInput));
         assert!(output.starts_with(r#"{"id":"","error":{"message":"input: the line is longer than 1048576 bytes","#));
         assert!(output.lines().nth(1).unwrap().starts_with("{\"id\":\"after\",\"error\":null"));
     }
@@ -74,7 +74,7 @@ fn a_line_of_the_largest_length_is_read_and_a_longer_one_refused() {
 
 #[test]
 fn nothing_in_gives_nothing_out() {
-    assert_eq!(eval(""), (String::new(), Outcome::Answered));
+    assert_eq!(eval(""), (String::new(), Outcome::Complete));
 }
 
 #[test]
