@@ -1,0 +1,162 @@
+//! The access event: exactly one per request, however it ended. Never a query, cookie, token or claim.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, StatusCode, Version};
+use portcullis_config::Generation;
+use portcullis_gate::Verdict;
+use portcullis_identity::SessionKey;
+use portcullis_policy::Decision;
+
+use crate::edge::Peer;
+
+/// The tracing target of access events.
+pub const TARGET: &str = "access";
+
+/// What came of a request, in one word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The client went away, or we were told to stop, before anything was decided.
+    #[default]
+    Aborted,
+    /// The head has no single meaning.
+    Malformed(&'static str),
+    /// A page or document of ours.
+    Own,
+    /// Answered by the sign-in service.
+    SignIn,
+    /// Permitted.
+    Permitted,
+    /// A sign-in is needed.
+    Challenged,
+    /// Refused.
+    Refused(&'static str),
+}
+
+impl Outcome {
+    /// The word.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Aborted => "aborted",
+            Self::Malformed(_) => "malformed",
+            Self::Own => "own",
+            Self::SignIn => "sign_in",
+            Self::Permitted => "permit",
+            Self::Challenged => "challenge",
+            Self::Refused(_) => "refuse",
+        }
+    }
+
+    const fn cause(self) -> &'static str {
+        match self {
+            Self::Malformed(cause) | Self::Refused(cause) => cause,
+            Self::Aborted | Self::Own | Self::SignIn | Self::Permitted | Self::Challenged => "",
+        }
+    }
+}
+
+/// What the access event of a request will say.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    pub(crate) method: Option<Method>,
+    pub(crate) host: String,
+    pub(crate) path: String,
+    pub(crate) client: Option<IpAddr>,
+    pub(crate) route: Option<Arc<str>>,
+    pub(crate) outcome: Outcome,
+    pub(crate) decision: Option<Decision>,
+    pub(crate) session: Option<SessionKey>,
+    pub(crate) generation: Option<Generation>,
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) upstream_failure: Option<&'static str>,
+}
+
+/// How much passed, and how long it took.
+#[derive(Debug)]
+pub(crate) struct Measures {
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    pub(crate) took: Duration,
+    pub(crate) cut: Option<&'static str>,
+}
+
+impl Record {
+    /// Takes from a verdict what the event says of it.
+    pub(crate) fn decided(&mut self, verdict: &Verdict) {
+        self.outcome = match verdict {
+            Verdict::Forward(_) => Outcome::Permitted,
+            Verdict::Challenge(_) => Outcome::Challenged,
+            Verdict::Refuse(refusal) => Outcome::Refused(refusal.cause.label()),
+        };
+        self.route = verdict.route().map(|route| Arc::clone(&route.name));
+        self.decision = verdict.decision().copied();
+        self.session = verdict.session().map(|session| session.key);
+        self.generation = Some(verdict.generation());
+    }
+
+    /// The reasons of the decision, sorted, with commas between.
+    pub(crate) fn reasons(&self) -> String {
+        let mut text = String::new();
+        for reason in self.decision.iter().flat_map(|decision| decision.reasons.iter()) {
+            if !text.is_empty() {
+                text.push(',');
+            }
+            text.push_str(reason);
+        }
+        text
+    }
+
+    /// Tells the event.
+    pub(crate) fn tell(&self, request_id: &str, peer: &Peer, version: Version, measures: &Measures) {
+        let digest = |key: &SessionKey| key.to_string();
+        tracing::info!(
+            target: "access",
+            { request.id = request_id,
+            http.request.method = self.method.as_ref().map_or("", Method::as_str),
+            server.address = self.host,
+            url.path = self.path,
+            http.route = self.route.as_deref().unwrap_or_default(),
+            decision = self.outcome.label(),
+            cause = self.outcome.cause(),
+            reasons = self.reasons(),
+            policy.rule = self.decision.and_then(|decision| decision.rule),
+            session.key = self.session.as_ref().map(digest).unwrap_or_default(),
+            generation = self.generation.map(|generation| generation.to_string()).unwrap_or_default(),
+            http.response.status_code = self.status.map_or(0, |status| status.as_u16()),
+            upstream.failure = self.upstream_failure.unwrap_or_default(),
+            cut = measures.cut.unwrap_or_default(),
+            http.request.body.size = measures.received,
+            http.response.body.size = measures.sent,
+            duration_ms = u64::try_from(measures.took.as_millis()).unwrap_or(u64::MAX),
+            client.address = %self.client.unwrap_or_else(|| peer.address.ip()),
+            network.protocol = protocol(version),
+            tls.version = peer.tls_version },
+            "request",
+        );
+    }
+}
+
+/// Tells of a request whose head Pingora refused: nothing of it is known.
+pub(crate) fn unreadable(peer: &Peer, h2: bool) {
+    tracing::info!(
+        target: "access",
+        { request.id = "",
+        decision = "malformed",
+        cause = "unreadable",
+        http.response.status_code = 400_u16,
+        client.address = %peer.address.ip(),
+        network.protocol = if h2 { "h2" } else { "http/1.1" },
+        tls.version = peer.tls_version },
+        "request",
+    );
+}
+
+const fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "h2",
+        Version::HTTP_10 => "http/1.0",
+        _ => "http/1.1",
+    }
+}

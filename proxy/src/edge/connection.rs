@@ -1,0 +1,175 @@
+//! A TLS connection from a client, as Pingora's transport: counts what passes, knows its facts, and can be
+//! told to stop. Never parses anything.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::AsRawFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use async_trait::async_trait;
+use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_core::protocols::tls::SslDigest;
+use pingora_core::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
+    UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufStream, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+/// Bytes of the read buffer between the socket and TLS: larger ones cost memory on idle connections and
+/// measure no faster (pingora.md §8).
+const READ_BUFFER_BYTES: usize = 8 * 1024;
+
+/// Bytes of the write buffer: about one segment, so that a head and a short body leave together.
+const WRITE_BUFFER_BYTES: usize = 1460;
+
+/// What is known of a client's connection, the same for all its requests.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// The other end of the TCP connection.
+    pub(crate) address: SocketAddr,
+    /// Our end: which listener it came to.
+    pub(crate) local: SocketAddr,
+    /// The name of the TLS handshake (SNI), lower case.
+    pub(crate) server_name: Option<Box<str>>,
+    /// The TLS version, for the access event.
+    pub(crate) tls_version: &'static str,
+    /// Bytes of plaintext written to the client.
+    pub(crate) written: AtomicU64,
+}
+
+impl Peer {
+    /// Nobody.
+    pub(crate) const fn unknown() -> Self {
+        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        Self { address, local: address, server_name: None, tls_version: "unknown", written: AtomicU64::new(0) }
+    }
+}
+
+/// A client's socket before TLS, buffered.
+pub(crate) type Socket = BufStream<TcpStream>;
+
+/// Buffers a client's socket.
+pub(crate) fn buffered(socket: TcpStream) -> Socket {
+    BufStream::with_capacity(READ_BUFFER_BYTES, WRITE_BUFFER_BYTES, socket)
+}
+
+/// A client's TLS connection.
+pub(crate) struct Connection {
+    tls: TlsStream<Socket>,
+    peer: Arc<Peer>,
+    socket_digest: Arc<SocketDigest>,
+    ssl_digest: Arc<SslDigest>,
+}
+
+impl Connection {
+    /// Wraps a connection whose handshake is done.
+    pub(crate) fn new(tls: TlsStream<Socket>, peer: Arc<Peer>) -> Self {
+        let socket_digest = SocketDigest::from_raw_fd(tls.get_ref().0.get_ref().as_raw_fd());
+        // A new cell is empty: setting it cannot fail, and a failure would only cost a system call.
+        _ = socket_digest.peer_addr.set(Some(peer.address.into()));
+        _ = socket_digest.local_addr.set(Some(peer.local.into()));
+        let ssl_digest = SslDigest::new("", peer.tls_version, None, None, Vec::new());
+        Self { tls, peer, socket_digest: Arc::new(socket_digest), ssl_digest: Arc::new(ssl_digest) }
+    }
+
+    fn count(&self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.peer.written.fetch_add(u64::try_from(*bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("peer", &self.peer.address).finish_non_exhaustive()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.tls).poll_write(cx, buf);
+        self.count(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.tls).poll_write_vectored(cx, bufs);
+        self.count(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tls.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_shutdown(cx)
+    }
+}
+
+#[async_trait]
+impl Shutdown for Connection {
+    async fn shutdown(&mut self) {
+        // The client may be gone already; there is nobody left to tell.
+        drop(AsyncWriteExt::shutdown(&mut self.tls).await);
+    }
+}
+
+impl UniqueID for Connection {
+    fn id(&self) -> UniqueIDType {
+        self.tls.get_ref().0.get_ref().as_raw_fd()
+    }
+}
+
+impl Ssl for Connection {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        Some(Arc::clone(&self.ssl_digest))
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        match self.tls.get_ref().1.alpn_protocol() {
+            Some(b"h2") => Some(ALPN::H2),
+            Some(_) | None => Some(ALPN::H1),
+        }
+    }
+}
+
+impl GetTimingDigest for Connection {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for Connection {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        None
+    }
+}
+
+impl GetSocketDigest for Connection {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        Some(Arc::clone(&self.socket_digest))
+    }
+}
+
+impl Peek for Connection {}

@@ -1,0 +1,272 @@
+//! One request from its first byte to its last: deadlines Pingora lacks, and a way to end it from outside.
+//!
+//! An exchange wraps the future that serves a request. When it is cut, the future is dropped: an HTTP/1
+//! connection closes, an HTTP/2 stream is reset (`CANCEL`). It never looks into what passes.
+
+mod registry;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+pub(crate) use registry::{Registration, Registry, Standing};
+
+use crate::edge::Peer;
+
+tokio::task_local! {
+    /// The exchange that the running task serves; `ProxyHttp::new_ctx` finds it here.
+    static CURRENT: Arc<Exchange>;
+}
+
+/// The first look at a request's deadlines. Most requests are done before it, and cost one timer.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+
+/// No deadline.
+const NEVER: u64 = u64::MAX;
+
+/// Why an exchange was cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// The head did not arrive in time, idle time included.
+    Head,
+    /// The route's `timeout`.
+    Timeout,
+    /// The route's `idle_timeout`.
+    Idle,
+    /// The request's body stopped coming.
+    Body,
+    /// Who asked may no longer.
+    Revoked,
+}
+
+impl Cut {
+    /// One word for metrics and events.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Head => "head",
+            Self::Timeout => "timeout",
+            Self::Idle => "idle",
+            Self::Body => "body",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// Deadlines of an exchange once its route is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Deadlines {
+    /// The whole exchange from now.
+    pub(crate) total: Option<Duration>,
+    /// A pause in both directions.
+    pub(crate) idle: Option<Duration>,
+    /// An unfinished request body without progress.
+    pub(crate) body: Option<Duration>,
+}
+
+/// The state that an exchange's future, its context and the registry share. Times are milliseconds since
+/// `started`.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    /// The client's connection.
+    pub(crate) peer: Arc<Peer>,
+    /// When we began to wait for the head (HTTP/1) or had it (HTTP/2).
+    pub(crate) started: Instant,
+    /// What the connection had written when the exchange began.
+    pub(crate) written_before: u64,
+    head: AtomicU64,
+    head_at: AtomicU64,
+    total: AtomicU64,
+    idle: AtomicU64,
+    body: AtomicU64,
+    activity: AtomicU64,
+    body_progress: AtomicU64,
+    asleep_until: AtomicU64,
+    cut: AtomicU8,
+    context: AtomicBool,
+    wake: Notify,
+}
+
+impl Exchange {
+    /// An exchange on `peer` whose head must be there within `head`.
+    pub(crate) fn new(peer: Arc<Peer>, head: Duration) -> Arc<Self> {
+        let written_before = peer.written.load(Ordering::Relaxed);
+        Arc::new(Self {
+            peer,
+            started: Instant::now(),
+            written_before,
+            head: AtomicU64::new(milliseconds(head)),
+            head_at: AtomicU64::new(0),
+            total: AtomicU64::new(NEVER),
+            idle: AtomicU64::new(NEVER),
+            body: AtomicU64::new(NEVER),
+            activity: AtomicU64::new(0),
+            body_progress: AtomicU64::new(0),
+            asleep_until: AtomicU64::new(NEVER),
+            cut: AtomicU8::new(0),
+            context: AtomicBool::new(false),
+            wake: Notify::new(),
+        })
+    }
+
+    /// The exchange of the running task, if it serves one; from now on somebody tells its access event.
+    pub(crate) fn adopt_current() -> Option<Arc<Self>> {
+        let exchange = CURRENT.try_with(Arc::clone).ok()?;
+        exchange.context.store(true, Ordering::Relaxed);
+        Some(exchange)
+    }
+
+    /// An exchange of nobody: for a context that is made outside any.
+    pub(crate) fn detached() -> Arc<Self> {
+        Self::new(Arc::new(Peer::unknown()), Duration::MAX)
+    }
+
+    /// How long ago the head was there.
+    pub(crate) fn since_head(&self) -> Duration {
+        let had = self.head_at.load(Ordering::Relaxed);
+        Duration::from_millis(self.now().saturating_sub(had))
+    }
+
+    /// Whether somebody tells its access event.
+    pub(crate) fn has_context(&self) -> bool {
+        self.context.load(Ordering::Relaxed)
+    }
+
+    /// Runs `work` as this exchange; `Err` says why it was cut.
+    pub(crate) async fn run<F: Future>(self: Arc<Self>, work: F) -> Result<F::Output, Cut> {
+        let exchange = Arc::clone(&self);
+        // Dropping `work` when the watch fires is the point of this select.
+        tokio::select! {
+            biased;
+            output = CURRENT.scope(self, work) => Ok(output),
+            cut = exchange.watch() => Err(cut),
+        }
+    }
+
+    /// The head is there: its deadline no longer counts.
+    pub(crate) fn head_read(&self) {
+        self.head.store(NEVER, Ordering::Relaxed);
+        let now = self.now();
+        self.head_at.store(now, Ordering::Relaxed);
+        self.activity.store(now, Ordering::Relaxed);
+        self.body_progress.store(now, Ordering::Relaxed);
+    }
+
+    /// Sets the deadlines of the route.
+    pub(crate) fn limit(&self, deadlines: Deadlines) {
+        let Deadlines { total, idle, body } = deadlines;
+        let now = self.now();
+        let until = |limit: Option<Duration>| limit.map_or(NEVER, |limit| now.saturating_add(milliseconds(limit)));
+        self.total.store(until(total), Ordering::Relaxed);
+        self.idle.store(idle.map_or(NEVER, milliseconds), Ordering::Relaxed);
+        self.body.store(body.map_or(NEVER, milliseconds), Ordering::Relaxed);
+        self.activity.store(now, Ordering::Relaxed);
+        self.body_progress.store(now, Ordering::Relaxed);
+        self.rearm();
+    }
+
+    /// Ends the exchange after `rest`, if nothing ends it before.
+    pub(crate) fn end_within(&self, rest: Duration) {
+        self.total.fetch_min(self.now().saturating_add(milliseconds(rest)), Ordering::Relaxed);
+        self.rearm();
+    }
+
+    /// Bytes passed in any direction.
+    pub(crate) fn active(&self) {
+        self.activity.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// Bytes of the request's body passed; `ended` when they were the last.
+    pub(crate) fn body_passed(&self, ended: bool) {
+        let now = self.now();
+        self.activity.store(now, Ordering::Relaxed);
+        self.body_progress.store(now, Ordering::Relaxed);
+        if ended {
+            self.body.store(NEVER, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends the exchange now.
+    pub(crate) fn cut(&self, cause: Cut) {
+        // The first cause stays: later ones only follow from it.
+        _ = self.cut.compare_exchange(0, code(cause), Ordering::AcqRel, Ordering::Acquire);
+        self.wake.notify_one();
+    }
+
+    /// Why the exchange was cut, if it was.
+    pub(crate) fn why_cut(&self) -> Option<Cut> {
+        [Cut::Head, Cut::Timeout, Cut::Idle, Cut::Body, Cut::Revoked]
+            .into_iter()
+            .find(|cause| code(*cause) == self.cut.load(Ordering::Acquire))
+    }
+
+    /// Waits until a deadline passes or somebody cuts.
+    async fn watch(&self) -> Cut {
+        let mut wait = FIRST_LOOK;
+        loop {
+            let now = self.now();
+            self.asleep_until.store(now.saturating_add(milliseconds(wait)), Ordering::Relaxed);
+            // Both arms are cancel-safe: a permit of `notified` that is not taken stays, a sleep has no state.
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+            if let Some(cause) = self.why_cut() {
+                return cause;
+            }
+            let now = self.now();
+            let (due, cause) = self.next_due();
+            if due <= now {
+                self.cut(cause);
+                return self.why_cut().unwrap_or(cause);
+            }
+            // A day stands for "never": the timer wheel has an end.
+            wait = Duration::from_millis(due.saturating_sub(now)).min(Duration::from_secs(86_400));
+        }
+    }
+
+    fn next_due(&self) -> (u64, Cut) {
+        let after = |mark: &AtomicU64, limit: &AtomicU64| {
+            mark.load(Ordering::Relaxed).saturating_add(limit.load(Ordering::Relaxed))
+        };
+        [
+            (self.head.load(Ordering::Relaxed), Cut::Head),
+            (self.total.load(Ordering::Relaxed), Cut::Timeout),
+            (after(&self.activity, &self.idle), Cut::Idle),
+            (after(&self.body_progress, &self.body), Cut::Body),
+        ]
+        .into_iter()
+        .min_by_key(|(due, _)| *due)
+        .unwrap_or((NEVER, Cut::Timeout))
+    }
+
+    /// Wakes the watch if it would sleep past the next deadline.
+    fn rearm(&self) {
+        if self.next_due().0 < self.asleep_until.load(Ordering::Relaxed) {
+            self.wake.notify_one();
+        }
+    }
+
+    fn now(&self) -> u64 {
+        milliseconds(self.started.elapsed())
+    }
+}
+
+const fn code(cause: Cut) -> u8 {
+    match cause {
+        Cut::Head => 1,
+        Cut::Timeout => 2,
+        Cut::Idle => 3,
+        Cut::Body => 4,
+        Cut::Revoked => 5,
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(NEVER)
+}
+
+#[cfg(test)]
+mod tests;

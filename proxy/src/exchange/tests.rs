@@ -1,0 +1,84 @@
+use super::*;
+
+fn exchange(head: u64) -> Arc<Exchange> {
+    Exchange::new(Arc::new(Peer::unknown()), Duration::from_secs(head))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_does_not_come_is_cut_and_one_that_comes_is_served() {
+    let late = exchange(60);
+    assert_eq!(late.run(std::future::pending::<()>()).await, Err(Cut::Head));
+
+    let served = exchange(60);
+    let served_work = Arc::clone(&served);
+    let work = async move {
+        served_work.head_read();
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        7
+    };
+    assert_eq!(served.run(work).await, Ok(7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_is_cut_at_the_idle_limit_and_activity_moves_it() {
+    let one = exchange(60);
+    let inner = Arc::clone(&one);
+    let work = async move {
+        inner.head_read();
+        inner.limit(Deadlines { idle: Some(Duration::from_secs(10)), ..Deadlines::default() });
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_secs(8)).await;
+            inner.active();
+        }
+        std::future::pending::<()>().await;
+    };
+    let started = one.started;
+    assert_eq!(one.run(work).await, Err(Cut::Idle));
+    let lasted = started.elapsed();
+    assert!((Duration::from_secs(50)..Duration::from_secs(51)).contains(&lasted), "{lasted:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_total_wakes_a_watch_that_sleeps_longer() {
+    let one = exchange(60);
+    let inner = Arc::clone(&one);
+    let work = async move {
+        inner.head_read();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        inner.limit(Deadlines { total: Some(Duration::from_millis(50)), ..Deadlines::default() });
+        std::future::pending::<()>().await;
+    };
+    let started = one.started;
+    assert_eq!(one.run(work).await, Err(Cut::Timeout));
+    assert!(started.elapsed() < Duration::from_millis(5_200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_without_progress_is_cut_and_a_finished_one_is_not() {
+    let stalled = exchange(60);
+    stalled.head_read();
+    stalled.limit(Deadlines { body: Some(Duration::from_secs(60)), ..Deadlines::default() });
+    assert_eq!(Arc::clone(&stalled).run(std::future::pending::<()>()).await, Err(Cut::Body));
+    assert_eq!(stalled.why_cut(), Some(Cut::Body));
+
+    let done = exchange(60);
+    done.head_read();
+    done.limit(Deadlines { body: Some(Duration::from_secs(60)), ..Deadlines::default() });
+    done.body_passed(true);
+    assert_eq!(done.run(tokio::time::sleep(Duration::from_secs(600))).await, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_from_outside_ends_a_silent_exchange_at_once() {
+    let one = exchange(60);
+    one.head_read();
+    let outside = Arc::clone(&one);
+    let cutter = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        outside.cut(Cut::Revoked);
+    });
+    let started = one.started;
+    assert_eq!(one.run(std::future::pending::<()>()).await, Err(Cut::Revoked));
+    assert_eq!(started.elapsed().as_secs(), 30);
+    cutter.await.unwrap();
+}

@@ -1,0 +1,102 @@
+//! Follows what may take a permission away, and closes the exchanges that last: a session's end or change,
+//! a replica gone stale, a new generation.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use portcullis_broker_api::Change;
+use portcullis_gate::Presented;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::exchange::{Cut, Standing};
+use crate::shared::Shared;
+use crate::traffic::still;
+
+/// Judgements at a time; each may wait for a fetch.
+const AT_ONCE: usize = 64;
+
+/// Doubtful exchanges that may wait for the follower.
+const DOUBTS: usize = 1024;
+
+/// The way to the follower.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    doubts: mpsc::Sender<Arc<Standing>>,
+    generation: Notify,
+}
+
+impl Follower {
+    /// A way to a follower, and the follower's end of it.
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Arc<Standing>>) {
+        let (doubts, inbox) = mpsc::channel(DOUBTS);
+        (Self { doubts, generation: Notify::new() }, inbox)
+    }
+
+    /// Asks for a judgement that has to wait; `false` if too many wait already.
+    pub(crate) fn doubt(&self, standing: Arc<Standing>) -> bool {
+        self.doubts.try_send(standing).is_ok()
+    }
+
+    /// A new generation was published.
+    pub(crate) fn published(&self) {
+        self.generation.notify_one();
+    }
+}
+
+/// Follows until `stop`.
+pub(crate) async fn follow(shared: Arc<Shared>, mut doubts: mpsc::Receiver<Arc<Standing>>, stop: CancellationToken) {
+    let mut changes = shared.sessions.changes();
+    loop {
+        // All arms are cancel-safe: receivers lose nothing, a notification that is not taken stays.
+        tokio::select! {
+            () = stop.cancelled() => return,
+            change = changes.recv() => match change {
+                Ok(change) => {
+                    shared.metrics.session_changed(&change);
+                    heed(&shared, change).await;
+                }
+                Err(RecvError::Lagged(_)) => judge_all(&shared, shared.registry.all()).await,
+                Err(RecvError::Closed) => return,
+            },
+            () = shared.follower.generation.notified() => judge_all(&shared, shared.registry.all()).await,
+            doubt = doubts.recv() => match doubt {
+                Some(standing) => judge_all(&shared, vec![standing]).await,
+                None => return,
+            },
+        }
+    }
+}
+
+async fn heed(shared: &Shared, change: Change) {
+    match change {
+        // Nothing to judge: whoever it was is signed out, and public routes are told apart by `still`.
+        Change::Ended(key) => {
+            for standing in shared.registry.of(key) {
+                decide(shared, &standing, &Presented::Rejected);
+            }
+        }
+        Change::Changed(key) => judge_all(shared, shared.registry.of(key)).await,
+        Change::Reset | Change::Stale => judge_all(shared, shared.registry.all()).await,
+    }
+}
+
+async fn judge_all(shared: &Shared, standings: Vec<Arc<Standing>>) {
+    stream::iter(standings)
+        .for_each_concurrent(AT_ONCE, async |standing| {
+            let presented = match standing.session {
+                None => Presented::Anonymous,
+                Some(key) => shared.present(key, shared.now()).await,
+            };
+            decide(shared, &standing, &presented);
+        })
+        .await;
+}
+
+fn decide(shared: &Shared, standing: &Standing, presented: &Presented) {
+    if still(shared, &standing.view, standing.session, &standing.route, presented).is_none() {
+        standing.exchange.cut(Cut::Revoked);
+    }
+}

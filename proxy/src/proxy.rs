@@ -1,0 +1,217 @@
+//! The proxy as the composition root holds it.
+
+use std::fmt;
+use std::io;
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use pingora_core::server::configuration::ServerConf;
+use pingora_proxy::http_proxy;
+use portcullis_config::{Certificate, Config, SecretText};
+use portcullis_gate::{Gate, Snapshot};
+use portcullis_identity::Clock;
+use portcullis_keys::{AssertionKeyRejected, AssertionKeys, KeyRing, NotHeld, Random};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::assertions::Assertions;
+use crate::authn::{AuthnEndpoint, AuthnPeer, UnusableAuthn};
+use crate::decisions::{DecisionRecord, Ring};
+use crate::edge::{Edge, Gatekeeper, adopt, serve_redirects};
+use crate::exchange::{Registry, Standing};
+use crate::follow::{Follower, follow};
+use crate::metrics::Metrics;
+use crate::published::Published;
+use crate::sessions::Sessions;
+use crate::shared::{Keys, Shared};
+use crate::tls::{Certificates, Tickets, UnusableCertificate, server_config};
+use crate::traffic::Traffic;
+use crate::upstream::{Targets, UnusableUpstream, keep_resolving};
+
+/// Idle upstream connections that are kept, in all. Too few cost a handshake per request.
+const UPSTREAM_POOL: usize = 1024;
+
+/// One try and two more.
+const TRIES: usize = 3;
+
+/// What a proxy is made of.
+#[derive(Debug)]
+pub struct ProxyParts {
+    /// The first generation.
+    pub config: Arc<Config>,
+    /// The gate, made of that generation.
+    pub gate: Arc<Gate>,
+    /// The cluster's keys, or those exported for a proxy.
+    pub keys: Arc<KeyRing>,
+    /// Sessions; somebody else runs the replica.
+    pub sessions: Arc<dyn Sessions>,
+    /// The sign-in service.
+    pub authn: AuthnEndpoint,
+    /// The certificate for names that no configured certificate is for; `None`: their handshakes are refused.
+    pub fallback: Option<Certificate>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// Where the metrics go.
+    pub registry: prometheus::Registry,
+}
+
+/// Why a proxy, or its next generation, cannot be made. Nothing is changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// A key for this service is missing.
+    #[error(transparent)]
+    Keys(#[from] NotHeld),
+    /// A configured signing key of the assertion.
+    #[error("signing keys of the assertion cannot be used")]
+    SigningKeys(#[from] AssertionKeyRejected),
+    /// A certificate of the public listener.
+    #[error(transparent)]
+    Certificate(#[from] UnusableCertificate),
+    /// An upstream's TLS settings.
+    #[error(transparent)]
+    Upstream(#[from] UnusableUpstream),
+    /// The sign-in service.
+    #[error(transparent)]
+    Authn(#[from] UnusableAuthn),
+    /// Two proxies in one metrics registry.
+    #[error("metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
+    /// The TLS library refuses its own defaults.
+    #[error("listener TLS cannot be set up")]
+    Tls(#[from] rustls::Error),
+}
+
+/// The proxy; a handle, cheap to clone.
+#[derive(Clone)]
+pub struct Proxy(Arc<Inside>);
+
+struct Inside {
+    shared: Arc<Shared>,
+    targets: Arc<Targets>,
+    certificates: Arc<ArcSwap<Certificates>>,
+    tls: Arc<rustls::ServerConfig>,
+    // Locks: the control plane's alone, a request never takes them.
+    fallback: Mutex<Option<Certificate>>,
+    doubts: Mutex<Option<mpsc::Receiver<Arc<Standing>>>>,
+}
+
+impl Proxy {
+    /// A proxy that serves nothing yet.
+    ///
+    /// # Errors
+    /// [`ProxyError`] names what cannot be used.
+    pub fn new(parts: ProxyParts) -> Result<Self, ProxyError> {
+        let ProxyParts { config, gate, keys: ring, sessions, authn, fallback, clock, random, registry } = parts;
+        // Pingora would otherwise install another provider; if somebody has installed one, it is this one too.
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        let metrics = Arc::new(Metrics::new(&registry)?);
+        let targets = Arc::new(Targets::default());
+        let certificates = Certificates::new(&config.tls.certificates, fallback.as_ref())?;
+        let certificates = Arc::new(ArcSwap::from_pointee(certificates));
+        let keys = Keys { credential: ring.credential()?, handover: ring.handover()?, assertion: assertion_keys(&config, &ring)? };
+        let published = Published::new(Arc::clone(&config), None, &targets, &metrics)?;
+        let tls = server_config(Arc::clone(&certificates), Tickets::new(&ring, &clock, &random))?;
+        let (follower, doubts) = Follower::new();
+        let shared = Arc::new(Shared {
+            gate,
+            keys,
+            sessions,
+            published: Arc::new(ArcSwap::from_pointee(published)),
+            generations: AtomicU64::new(0),
+            authn: AuthnPeer::new(authn, &targets)?,
+            assertions: Assertions::default(),
+            registry: Arc::new(Registry::default()),
+            follower,
+            landings: crate::landings::Landings::default(),
+            sign_ins: crate::rate::Rate::default(),
+            decisions: Ring::new(config.decisions.ring),
+            metrics,
+            clock,
+            random,
+        });
+        let inside = Inside { shared, targets, certificates, tls, fallback: Mutex::new(fallback), doubts: Mutex::new(Some(doubts)) };
+        Ok(Self(Arc::new(inside)))
+    }
+
+    /// The next generation: routes, certificates and limits in one step each, new requests first. Open
+    /// connections and exchanges stay; those that last are judged again.
+    ///
+    /// # Errors
+    /// [`ProxyError`]; the old generation stays whole.
+    pub fn publish(&self, config: Arc<Config>, snapshot: Snapshot) -> Result<(), ProxyError> {
+        let Inside { shared, targets, certificates, fallback, tls: _, doubts: _ } = &*self.0;
+        let fallback = fallback.lock().unwrap_or_else(PoisonError::into_inner);
+        let new_certificates = Certificates::new(&config.tls.certificates, fallback.as_ref())?;
+        let previous = shared.published.load_full();
+        let published = Published::new(config, Some(&previous), targets, &shared.metrics)?;
+        // Nothing can fail from here on. Upstreams first: a request that the new gate judges finds its own.
+        certificates.store(Arc::new(new_certificates));
+        shared.published.store(Arc::new(published));
+        shared.gate.publish(snapshot);
+        shared.generations.fetch_add(1, Ordering::AcqRel);
+        shared.follower.published();
+        Ok(())
+    }
+
+    /// Replaces the certificate for names that no configured certificate is for, from the next
+    /// [`Proxy::publish`] on.
+    pub fn set_fallback(&self, certificate: Option<Certificate>) {
+        *self.0.fallback.lock().unwrap_or_else(PoisonError::into_inner) = certificate;
+    }
+
+    /// The last decisions, oldest first.
+    #[must_use]
+    pub fn decisions(&self) -> Vec<DecisionRecord> {
+        self.0.shared.decisions.all()
+    }
+
+    /// Serves `listeners` (TLS) and `redirect` (plain HTTP) until `drain`, then lets what is open finish
+    /// within `limits.drain.timeout` and closes the rest. Called once.
+    ///
+    /// # Errors
+    /// A listener that the runtime cannot take.
+    pub async fn serve(&self, listeners: Vec<TcpListener>, redirect: Option<TcpListener>, drain: CancellationToken) -> io::Result<()> {
+        let shared = &self.0.shared;
+        let listeners = adopt(listeners)?;
+        let redirect = adopt(redirect.into_iter().collect())?.pop();
+        let door = Arc::new(Gatekeeper::new(Arc::clone(&shared.published), Arc::clone(&shared.metrics)));
+        let conf = ServerConf { upstream_keepalive_pool_size: UPSTREAM_POOL, max_retries: TRIES, ..ServerConf::default() };
+        let proxy = Arc::new(http_proxy(&Arc::new(conf), Traffic(Arc::clone(shared))));
+        // What runs beside the connections ends with them, not before.
+        let beside = CancellationToken::new();
+        let _guard = beside.clone().drop_guard();
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(keep_resolving(Arc::clone(&self.0.targets), beside.clone()));
+        let doubts = self.0.doubts.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(doubts) = doubts {
+            tasks.spawn(follow(Arc::clone(shared), doubts, beside.clone()));
+        }
+        if let Some(listener) = redirect {
+            let port = shared.published.load().config.listen.public_port;
+            tasks.spawn(serve_redirects(listener, Arc::clone(&door), port, drain.clone()));
+        }
+        let edge = Arc::new(Edge::new(proxy, Arc::clone(&self.0.tls), door, Arc::clone(&shared.metrics)));
+        edge.serve(listeners, drain).await;
+        beside.cancel();
+        while tasks.join_next().await.is_some() {}
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Proxy")
+    }
+}
+
+fn assertion_keys(config: &Config, ring: &KeyRing) -> Result<AssertionKeys, ProxyError> {
+    if config.assertion.signing_keys.is_empty() {
+        return Ok(AssertionKeys::from_ring(ring)?);
+    }
+    let keys: Vec<&str> = config.assertion.signing_keys.iter().map(SecretText::expose).collect();
+    Ok(AssertionKeys::from_pem(&keys)?)
+}

@@ -1,0 +1,82 @@
+//! What the shell keeps of one generation: the configuration and, per route, upstreams and counters. The
+//! gate's snapshot is beside it; a request takes its route from the gate and its upstreams from here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use portcullis_config::{Action, Config, Route};
+
+use crate::metrics::{Metrics, RouteCounters};
+use crate::upstream::{RouteUpstreams, Targets, UnusableUpstream};
+
+/// One generation of the shell.
+#[derive(Debug)]
+pub(crate) struct Published {
+    /// The configuration.
+    pub(crate) config: Arc<Config>,
+    own: HashMap<[u8; 32], Arc<RouteState>>,
+    /// Routes of the generation before: a request that was judged by it still finds its upstreams.
+    previous: HashMap<[u8; 32], Arc<RouteState>>,
+}
+
+/// A route's state beside its text.
+#[derive(Debug)]
+pub(crate) struct RouteState {
+    /// The upstreams of a forwarding route.
+    pub(crate) upstreams: Option<RouteUpstreams>,
+    /// Its requests by status class.
+    pub(crate) counters: Arc<RouteCounters>,
+}
+
+impl Published {
+    /// The next generation; equal routes of `previous` keep their state.
+    ///
+    /// # Errors
+    /// The first route whose upstream settings cannot be used.
+    pub(crate) fn new(
+        config: Arc<Config>,
+        previous: Option<&Self>,
+        targets: &Targets,
+        metrics: &Metrics,
+    ) -> Result<Self, UnusableUpstream> {
+        let mut own = HashMap::with_capacity(config.routes.len());
+        for route in &config.routes {
+            let kept = previous.and_then(|previous| previous.own.get(&route.digest)).cloned();
+            let state = match kept {
+                Some(state) => state,
+                None => Arc::new(RouteState::new(route, targets, metrics)?),
+            };
+            own.insert(route.digest, state);
+        }
+        let previous = previous.map(|previous| previous.own.clone()).unwrap_or_default();
+        Ok(Self { config, own, previous })
+    }
+
+    /// The state of a route of this generation or the one before.
+    pub(crate) fn route(&self, route: &Route) -> Option<&Arc<RouteState>> {
+        self.own.get(&route.digest).or_else(|| self.previous.get(&route.digest))
+    }
+}
+
+impl Published {
+    /// The state of the route with this name.
+    pub(crate) fn named(&self, name: &str) -> Option<Arc<RouteState>> {
+        let route = self.config.routes.iter().find(|route| *route.name == *name)?;
+        self.route(route).cloned()
+    }
+}
+
+impl RouteState {
+    fn new(route: &Route, targets: &Targets, metrics: &Metrics) -> Result<Self, UnusableUpstream> {
+        let upstreams = match &route.action {
+            Action::Forward(forward) => Some(targets.of_route(forward)?),
+            Action::Redirect(_) | Action::Respond { .. } => None,
+        };
+        Ok(Self { upstreams, counters: metrics.route(&route.name) })
+    }
+}
+
+/// The origin of a host of ours, as browsers write it.
+pub(crate) fn origin(host: &str, port: u16) -> String {
+    if port == 443 { format!("https://{host}") } else { format!("https://{host}:{port}") }
+}

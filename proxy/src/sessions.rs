@@ -1,0 +1,97 @@
+//! Sessions as the proxy asks for them. The real ones are the broker's, through the replica; tests have
+//! their own.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use portcullis_broker_api::{BrokerClient, BrokerError, Change, EndReason, EndSelector, RedeemError, Replica, Resolved, UpstreamTokens};
+use portcullis_identity::{Session, SessionKey, Timestamp};
+use tokio::sync::broadcast;
+
+/// Where the proxy gets sessions from.
+#[async_trait]
+pub trait Sessions: fmt::Debug + Send + Sync {
+    /// The session with this key as far as it is at hand: no waiting, no lock, no allocation.
+    fn resolve(&self, key: &SessionKey, now: Timestamp) -> Resolved;
+
+    /// The session with this key, asked for where it is kept; bounded in time.
+    async fn fetch(&self, key: &SessionKey) -> Resolved;
+
+    /// Redeems a hand-over: its `id` is spent until `until`, and the session comes back.
+    ///
+    /// # Errors
+    /// Spent before, no such session, or nobody to ask.
+    async fn redeem(&self, id: [u8; 16], until: Timestamp, key: &SessionKey) -> Result<Arc<Session>, RedeemError>;
+
+    /// The session was used now.
+    fn used(&self, key: &SessionKey, now: Timestamp);
+
+    /// Grows whenever a session ended or changed, or when what is at hand became doubtful.
+    fn epoch(&self) -> u64;
+
+    /// What makes the epoch grow, as it happens.
+    fn changes(&self) -> broadcast::Receiver<Change>;
+
+    /// Ends a session everywhere.
+    ///
+    /// # Errors
+    /// Nobody to ask, or not allowed.
+    async fn end(&self, key: &SessionKey) -> Result<(), BrokerError>;
+
+    /// The tokens the named route injects; `None`: there is no such session.
+    ///
+    /// # Errors
+    /// Nobody to ask, or not allowed.
+    async fn tokens(&self, key: &SessionKey, route: &str) -> Result<Option<UpstreamTokens>, BrokerError>;
+}
+
+/// The broker's sessions through this process's replica.
+#[derive(Clone, Debug)]
+pub struct BrokerSessions {
+    broker: BrokerClient,
+    replica: Arc<Replica>,
+}
+
+impl BrokerSessions {
+    /// Sessions of `replica`, which somebody else runs, and of the broker behind it.
+    #[must_use]
+    pub const fn new(broker: BrokerClient, replica: Arc<Replica>) -> Self {
+        Self { broker, replica }
+    }
+}
+
+#[async_trait]
+impl Sessions for BrokerSessions {
+    fn resolve(&self, key: &SessionKey, now: Timestamp) -> Resolved {
+        self.replica.resolve(key, now)
+    }
+
+    async fn fetch(&self, key: &SessionKey) -> Resolved {
+        self.replica.fetch(key).await
+    }
+
+    async fn redeem(&self, id: [u8; 16], until: Timestamp, key: &SessionKey) -> Result<Arc<Session>, RedeemError> {
+        self.replica.redeem(id, until, key).await
+    }
+
+    fn used(&self, key: &SessionKey, now: Timestamp) {
+        self.replica.used(key, now);
+    }
+
+    fn epoch(&self) -> u64 {
+        self.replica.epoch()
+    }
+
+    fn changes(&self) -> broadcast::Receiver<Change> {
+        self.replica.changes()
+    }
+
+    async fn end(&self, key: &SessionKey) -> Result<(), BrokerError> {
+        self.broker.end(EndSelector::Key(*key), EndReason::SignedOut).await.map(drop)
+    }
+
+    async fn tokens(&self, key: &SessionKey, route: &str) -> Result<Option<UpstreamTokens>, BrokerError> {
+        self.broker.access_token(key, route).await
+    }
+}

@@ -1,0 +1,79 @@
+//! What every request needs and no generation owns.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use portcullis_broker_api::Resolved;
+use portcullis_gate::{Gate, Presented};
+use portcullis_identity::{Clock, SessionKey, Timestamp};
+use portcullis_keys::{AssertionKeys, CredentialKeys, Random, SealKeys};
+
+use crate::assertions::Assertions;
+use crate::authn::AuthnPeer;
+use crate::decisions::Ring;
+use crate::exchange::Registry;
+use crate::follow::Follower;
+use crate::landings::Landings;
+use crate::metrics::Metrics;
+use crate::published::Published;
+use crate::rate::Rate;
+use crate::sessions::Sessions;
+
+/// The proxy's inside.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) keys: Keys,
+    pub(crate) sessions: Arc<dyn Sessions>,
+    pub(crate) published: Arc<ArcSwap<Published>>,
+    /// Generations published since the start: part of the epoch.
+    pub(crate) generations: AtomicU64,
+    pub(crate) authn: AuthnPeer,
+    pub(crate) assertions: Assertions,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) follower: Follower,
+    pub(crate) landings: Landings,
+    pub(crate) sign_ins: Rate,
+    pub(crate) decisions: Ring,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+}
+
+/// The keys a proxy holds.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    pub(crate) credential: CredentialKeys,
+    pub(crate) handover: SealKeys,
+    pub(crate) assertion: AssertionKeys,
+}
+
+impl Shared {
+    /// The time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A number that changes whenever an earlier judgement may no longer hold.
+    pub(crate) fn epoch(&self) -> u64 {
+        // Both only ever grow, so their sum stands still only if both do.
+        self.sessions.epoch().wrapping_add(self.generations.load(Ordering::Acquire))
+    }
+
+    /// What a credential's session is worth now; a miss is one fetch, bounded and shared.
+    pub(crate) async fn present(&self, key: SessionKey, now: Timestamp) -> Presented {
+        match self.sessions.resolve(&key, now) {
+            Resolved::Missing => presented(self.sessions.fetch(&key).await),
+            known @ (Resolved::Session(_) | Resolved::Absent | Resolved::Stale) => presented(known),
+        }
+    }
+}
+
+fn presented(resolved: Resolved) -> Presented {
+    match resolved {
+        Resolved::Session(session) => Presented::Session(session),
+        Resolved::Absent => Presented::Rejected,
+        Resolved::Missing | Resolved::Stale => Presented::Unavailable,
+    }
+}

@@ -1,0 +1,102 @@
+//! Judging again what is under way: by an epoch compared with each chunk, and by the registry for silence.
+
+use std::sync::Arc;
+
+use pingora_core::{Error, ErrorType, Result};
+use portcullis_broker_api::Resolved;
+use portcullis_gate::{Grant, Presented, RequestView, Verdict};
+use portcullis_identity::SessionKey;
+
+use super::Context;
+use super::context::ToRoute;
+use crate::exchange::{Cut, Standing};
+use crate::shared::Shared;
+
+/// The error that ends an exchange whose permission is gone.
+pub(crate) const REVOKED: ErrorType = ErrorType::Custom("Revoked");
+
+/// Compares the epoch and judges again if it moved.
+///
+/// # Errors
+/// The permission is gone; no further byte may pass.
+pub(crate) fn check(context: &mut Context) -> Result<()> {
+    let shared = Arc::clone(&context.shared);
+    let exchange = Arc::clone(&context.exchange);
+    let Some(to) = context.to_route() else { return Ok(()) };
+    let epoch = shared.epoch();
+    if epoch == to.epoch {
+        return Ok(());
+    }
+    let key = to.grant.session.as_ref().map(|session| session.key);
+    let presented = match key.map(|key| shared.sessions.resolve(&key, shared.now())) {
+        None => Presented::Anonymous,
+        Some(Resolved::Session(session)) => Presented::Session(session),
+        Some(Resolved::Absent) => Presented::Rejected,
+        Some(Resolved::Stale) => Presented::Unavailable,
+        // Not at hand, and this place cannot wait: the follower asks, and cuts if the answer is no.
+        Some(Resolved::Missing) => {
+            let standing = standing(to, &exchange);
+            if shared.follower.doubt(Arc::new(standing)) {
+                to.epoch = epoch;
+                return Ok(());
+            }
+            Presented::Unavailable
+        }
+    };
+    match still(&shared, &to.view, key, &to.grant.route.name, &presented) {
+        Some(grant) => {
+            to.grant = grant;
+            to.epoch = epoch;
+            Ok(())
+        }
+        None => {
+            exchange.cut(Cut::Revoked);
+            Err(Error::explain(REVOKED, "permission is gone"))
+        }
+    }
+}
+
+/// The grant under which an exchange goes on; `None` if it may not.
+///
+/// It goes on if the same route still forwards it, on behalf of the same session; where a route is open to
+/// everybody, losing the session changes nothing.
+pub(crate) fn still(
+    shared: &Shared,
+    view: &RequestView<'_>,
+    key: Option<SessionKey>,
+    route: &str,
+    presented: &Presented,
+) -> Option<Grant> {
+    match shared.gate.admit(view, presented, shared.now()) {
+        Verdict::Forward(grant) if *grant.route.name == *route => {
+            let same = grant.session.as_ref().map(|session| session.key) == key;
+            (same || grant.route.policy.is_public()).then_some(grant)
+        }
+        Verdict::Forward(_) | Verdict::Challenge(_) | Verdict::Refuse(_) => None,
+    }
+}
+
+/// What the registry keeps of an exchange.
+pub(crate) fn standing(to: &ToRoute, exchange: &Arc<crate::exchange::Exchange>) -> Standing {
+    Standing {
+        exchange: Arc::clone(exchange),
+        view: to.view.clone(),
+        session: to.grant.session.as_ref().map(|session| session.key),
+        route: Arc::clone(&to.grant.route.name),
+    }
+}
+
+/// Enters the exchange into the registry, once.
+pub(crate) fn enter(context: &mut Context) {
+    let shared = Arc::clone(&context.shared);
+    let exchange = Arc::clone(&context.exchange);
+    let Some(to) = context.to_route() else { return };
+    if to.registration.is_some() {
+        return;
+    }
+    to.registration = Some(shared.registry.enter(standing(to, &exchange)));
+    if let Some(session) = &to.grant.session {
+        // No event tells that a session's time is over.
+        exchange.end_within(session.expires_at.since(shared.now()));
+    }
+}

@@ -1,0 +1,179 @@
+//! What Pingora carries for us from hook to hook of one request. Its end tells the access event.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{StatusCode, Version};
+use portcullis_broker_api::UpstreamTokens;
+use portcullis_gate::{Grant, RequestView};
+
+use crate::access::{Measures, Record};
+use crate::decisions::DecisionRecord;
+use crate::exchange::{Exchange, Registration};
+use crate::published::{Published, RouteState};
+use crate::shared::Shared;
+use crate::upstream::Chosen;
+
+/// The state of one request.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) published: Arc<Published>,
+    pub(crate) exchange: Arc<Exchange>,
+    pub(crate) record: Record,
+    pub(crate) version: Version,
+    pub(crate) passage: Passage,
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    request_id: String,
+}
+
+/// Where a request that is not answered here goes.
+#[derive(Debug, Default)]
+pub(crate) enum Passage {
+    /// Nowhere: answered here, or not judged yet.
+    #[default]
+    None,
+    /// To the sign-in service.
+    SignIn(Box<ToSignIn>),
+    /// To an upstream of a route.
+    Route(Box<ToRoute>),
+}
+
+/// A request for the sign-in host.
+#[derive(Debug)]
+pub(crate) struct ToSignIn {
+    pub(crate) view: RequestView<'static>,
+    pub(crate) chosen: Option<Chosen>,
+    pub(crate) tries: Tries,
+}
+
+/// A permitted request on its way.
+#[derive(Debug)]
+pub(crate) struct ToRoute {
+    pub(crate) grant: Grant,
+    pub(crate) view: RequestView<'static>,
+    pub(crate) state: Arc<RouteState>,
+    /// Path and query as they are sent.
+    pub(crate) target: String,
+    /// The epoch the grant was judged in.
+    pub(crate) epoch: u64,
+    pub(crate) kind: Kind,
+    /// Whether the request's body may take a while: unknown in length or more than a moment's worth.
+    pub(crate) has_long_body: bool,
+    pub(crate) tokens: Option<UpstreamTokens>,
+    pub(crate) chosen: Option<Chosen>,
+    pub(crate) tries: Tries,
+    pub(crate) registration: Option<Registration>,
+}
+
+/// What kind of exchange a request begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Request and response.
+    Plain,
+    /// A WebSocket handshake.
+    Upgrade,
+    /// gRPC, which may stream both ways.
+    Grpc,
+    /// The client asks for an event stream.
+    Events,
+}
+
+/// Addresses that were tried.
+#[derive(Debug, Default)]
+pub(crate) struct Tries {
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) retries: u8,
+}
+
+impl Context {
+    /// The state of the request that the running task serves.
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            published: shared.published.load_full(),
+            exchange: Exchange::adopt_current().unwrap_or_else(Exchange::detached),
+            record: Record::default(),
+            version: Version::HTTP_11,
+            passage: Passage::None,
+            received: 0,
+            sent: 0,
+            request_id: String::new(),
+        }
+    }
+
+    /// Gives the request its id, once: 32 hexadecimal digits.
+    pub(crate) fn identify(&mut self) {
+        if self.request_id.is_empty() {
+            let mut id = [0; 16];
+            self.shared.random.fill(&mut id);
+            self.request_id = format!("{:032x}", u128::from_be_bytes(id));
+        }
+    }
+
+    /// The request's id; empty before [`Context::identify`].
+    pub(crate) fn id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// The request's head, once it is on its way.
+    pub(crate) fn view(&self) -> Option<&RequestView<'static>> {
+        match &self.passage {
+            Passage::Route(to) => Some(&to.view),
+            Passage::SignIn(to) => Some(&to.view),
+            Passage::None => None,
+        }
+    }
+
+    /// The request on its way to an upstream of a route.
+    pub(crate) fn to_route(&mut self) -> Option<&mut ToRoute> {
+        match &mut self.passage {
+            Passage::Route(route) => Some(route),
+            Passage::SignIn(_) | Passage::None => None,
+        }
+    }
+
+    fn keep_decision(&mut self) {
+        let request_id = self.request_id.clone();
+        let Self { shared, record, .. } = self;
+        shared.decisions.push(DecisionRecord {
+            request_id,
+            at: shared.now(),
+            method: record.method.as_ref().map(ToString::to_string).unwrap_or_default(),
+            host: record.host.clone(),
+            path: record.path.clone(),
+            route: record.route.as_deref().map(str::to_owned),
+            decision: record.outcome.label(),
+            reasons: record.reasons(),
+            rule: record.decision.and_then(|decision| decision.rule),
+            session: record.session,
+            generation: record.generation,
+        });
+    }
+}
+
+impl Drop for Context {
+    /// However the request ended (answered, aborted, panicked, cut), it is told here, once.
+    fn drop(&mut self) {
+        let took = self.exchange.since_head();
+        let cut = self.exchange.why_cut().map(crate::exchange::Cut::label);
+        let measures = Measures { received: self.received, sent: self.sent, took, cut };
+        self.identify();
+        self.record.tell(&self.request_id, &self.exchange.peer, self.version, &measures);
+        self.shared.metrics.request_seconds.observe(took.as_secs_f64());
+        if self.shared.decisions.is_kept() {
+            self.keep_decision();
+        }
+        let status = self.record.status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let state = match (&self.passage, &self.record.route) {
+            (Passage::Route(to), _) => Some(Arc::clone(&to.state)),
+            (Passage::None | Passage::SignIn(_), Some(name)) => self.published.named(name),
+            (Passage::None | Passage::SignIn(_), None) => None,
+        };
+        match state {
+            Some(state) => state.counters.ended(status),
+            None => self.shared.metrics.unrouted.ended(status),
+        }
+    }
+}

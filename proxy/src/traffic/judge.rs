@@ -1,0 +1,114 @@
+//! The five lines of a request: read, find, resolve, admit, and what comes of it.
+
+use http::{HeaderMap, header};
+use pingora_proxy::Session;
+use portcullis_gate::{Destination, Found, Malformed, OwnPath, Presented, RequestHead, RequestView, TlsFacts, Verdict, find};
+
+use super::Context;
+use crate::access::Outcome;
+
+/// What is to be done with a request.
+pub(crate) enum Judged {
+    /// Its head has no single meaning.
+    Malformed(Malformed),
+    /// The sign-in host answers.
+    SignIn(RequestView<'static>),
+    /// A page of ours on a route's host.
+    Own(OwnPath, RequestView<'static>, Presented),
+    /// A route's verdict, and the epoch it was judged in.
+    Route(Verdict, RequestView<'static>, u64),
+}
+
+/// Judges the request of `session`. Waits at most for one fetch of a session that is not at hand.
+pub(crate) async fn judge(session: &Session, context: &mut Context) -> Judged {
+    let header = session.req_header();
+    context.version = header.version;
+    context.record.method = Some(header.method.clone());
+    let head = match head_of(session, context) {
+        Ok(head) => head,
+        Err(cause) => return malformed(context, cause),
+    };
+    let shared = std::sync::Arc::clone(&context.shared);
+    let view = match shared.gate.read(&head) {
+        Ok(view) => view,
+        Err(cause) => return malformed(context, cause),
+    };
+    // Read before anything is looked up: a change in between is seen at the first chunk.
+    let epoch = shared.epoch();
+    let destination = view.destination();
+    if destination == Destination::SignInHost {
+        let view = view.into_owned();
+        note(context, &view);
+        context.record.outcome = Outcome::SignIn;
+        return Judged::SignIn(view);
+    }
+    let now = shared.now();
+    let presented = match find(&header.headers, view.host(), &shared.keys.credential, &context.published.config.sign_in.cookie) {
+        Found::Nothing => Presented::Anonymous,
+        Found::Rejected => Presented::Rejected,
+        Found::Credential(key) => shared.present(key, now).await,
+    };
+    match destination {
+        Destination::Own(path) => {
+            let view = view.into_owned();
+            note(context, &view);
+            context.record.outcome = Outcome::Own;
+            if let Presented::Session(session) = &presented {
+                context.record.session = Some(session.key);
+            }
+            Judged::Own(path, view, presented)
+        }
+        Destination::Route | Destination::SignInHost => {
+            let verdict = shared.gate.admit(&view, &presented, now);
+            let view = view.into_owned();
+            note(context, &view);
+            context.record.decided(&verdict);
+            Judged::Route(verdict, view, epoch)
+        }
+    }
+}
+
+/// The head of the request as the gate reads it.
+fn head_of<'a>(session: &'a Session, context: &'a Context) -> Result<RequestHead<'a>, Malformed> {
+    let header = session.req_header();
+    if is_length_and_encoding(session) {
+        return Err(Malformed::LengthAndEncoding);
+    }
+    Ok(RequestHead {
+        version: header.version,
+        method: &header.method,
+        target: std::str::from_utf8(header.raw_path()).map_err(|_| Malformed::Target)?,
+        headers: &header.headers,
+        authority: header.uri.authority().filter(|_| session.is_http2()).map(http::uri::Authority::as_str),
+        tls: TlsFacts { server_name: context.exchange.peer.server_name.as_deref(), ..TlsFacts::default() },
+        peer: Some(context.exchange.peer.address.ip()),
+        listener_port: context.published.config.listen.public_port,
+    })
+}
+
+/// Pingora removes `Content-Length` beside `Transfer-Encoding` before anybody else sees it (RFC 9112 §6.3
+/// allows that); only the raw head still tells.
+fn is_length_and_encoding(session: &Session) -> bool {
+    let headers: &HeaderMap = &session.req_header().headers;
+    if !headers.contains_key(header::TRANSFER_ENCODING) {
+        return false;
+    }
+    session.as_http1().is_some_and(|http1| {
+        let raw = http1.get_headers_raw_bytes();
+        raw.split(|byte| *byte == b'\n').skip(1).any(|line| {
+            line.split(|byte| *byte == b':').next().is_some_and(|name| name.eq_ignore_ascii_case(b"content-length"))
+        })
+    })
+}
+
+fn malformed(context: &mut Context, cause: Malformed) -> Judged {
+    context.record.outcome = Outcome::Malformed(cause.label());
+    context.shared.metrics.malformed(cause.label());
+    Judged::Malformed(cause)
+}
+
+fn note(context: &mut Context, view: &RequestView<'_>) {
+    view.host().clone_into(&mut context.record.host);
+    view.path().clone_into(&mut context.record.path);
+    context.record.client = view.client_address();
+}

@@ -1,0 +1,84 @@
+//! The head that comes back from an upstream.
+
+use http::{HeaderValue, header};
+use pingora_core::Result;
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+use portcullis_config::Cookie;
+
+use super::Context;
+use super::context::{Kind, Passage};
+use super::{again, way};
+
+/// A body of at least this many bytes may take a while: its exchange is entered into the registry.
+const LONG_BODY: u64 = 1024 * 1024;
+
+/// Checks that the answer may still pass, and makes the client's head of the upstream's.
+///
+/// # Errors
+/// The permission is gone.
+pub(crate) fn prepare(session: &Session, response: &mut ResponseHeader, context: &mut Context) -> Result<()> {
+    again::check(context)?;
+    context.exchange.active();
+    if response.status.is_informational() && response.status != http::StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(());
+    }
+    context.record.status = Some(response.status);
+    if matches!(context.passage, Passage::Route(_)) {
+        edit(response, context)?;
+        last(session, response, context);
+    }
+    Ok(())
+}
+
+fn edit(response: &mut ResponseHeader, context: &mut Context) -> Result<()> {
+    let published = std::sync::Arc::clone(&context.published);
+    let sign_in = &published.config.sign_in;
+    forget_our_cookies(response, &sign_in.cookie)?;
+    let Some(to) = context.to_route() else { return Ok(()) };
+    for (name, value) in &to.grant.route.headers.set_response {
+        response.insert_header(name.clone(), value.clone())?;
+    }
+    if to.grant.clear_cookie {
+        for cookie in portcullis_reply::clear_session_cookie(&sign_in.cookie) {
+            response.append_header(header::SET_COOKIE, cookie)?;
+        }
+    }
+    Ok(())
+}
+
+/// An upstream that sets our cookies would choose who its visitors are on this host.
+fn forget_our_cookies(response: &mut ResponseHeader, cookie: &Cookie) -> Result<()> {
+    let ours = |value: &HeaderValue| {
+        let name = value.as_bytes().split(|byte| matches!(byte, b'=' | b';')).next().unwrap_or_default().trim_ascii();
+        name == cookie.name.as_bytes() || name == cookie.bind_name.as_bytes()
+    };
+    if !response.headers.get_all(header::SET_COOKIE).iter().any(ours) {
+        return Ok(());
+    }
+    let kept: Vec<HeaderValue> = response.headers.get_all(header::SET_COOKIE).iter().filter(|value| !ours(value)).cloned().collect();
+    response.remove_header(&header::SET_COOKIE);
+    for value in kept {
+        response.append_header(header::SET_COOKIE, value)?;
+    }
+    Ok(())
+}
+
+/// What lasts is entered into the registry, and keeps only the deadlines of a stream.
+fn last(session: &Session, response: &ResponseHeader, context: &mut Context) {
+    let body_progress = context.published.config.limits.body_progress;
+    let exchange = std::sync::Arc::clone(&context.exchange);
+    let head_only = session.req_header().method == http::Method::HEAD;
+    let Some(to) = context.to_route() else { return };
+    let kind = response.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    if kind.get(..17).is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream")) && to.kind == Kind::Plain {
+        to.kind = Kind::Events;
+        exchange.limit(way::deadlines(to, body_progress));
+    }
+    let length = response.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let bodiless = head_only || matches!(response.status.as_u16(), 204 | 304);
+    let lasts = to.kind != Kind::Plain || (!bodiless && length.is_none_or(|length| length >= LONG_BODY));
+    if lasts {
+        again::enter(context);
+    }
+}

@@ -1,0 +1,152 @@
+//! The way to an upstream: which address, with which deadlines, and what a second try may do.
+
+use std::time::Duration;
+
+use http::Method;
+use pingora_core::upstreams::peer::{H1UpgradePolicy, HttpPeer};
+use pingora_core::{Error, ErrorType, Result};
+use pingora_proxy::Session;
+
+use super::Context;
+use super::context::{Kind, Passage, ToRoute};
+use crate::exchange::Deadlines;
+
+/// Second tries of one request.
+const RETRIES: u8 = 2;
+
+/// The upstream's part of a failure that Pingora cannot name: no address to try.
+pub(crate) const NO_ADDRESS: ErrorType = ErrorType::Custom("NoUpstreamAddress");
+
+/// The peer for the next try.
+///
+/// # Errors
+/// No address is known, or the request is on no way at all.
+pub(crate) async fn peer(context: &mut Context) -> Result<Box<HttpPeer>> {
+    let shared = std::sync::Arc::clone(&context.shared);
+    match &mut context.passage {
+        Passage::Route(to) => route_peer(to).await,
+        Passage::SignIn(to) => {
+            let (mut peer, chosen) =
+                shared.authn.peer(&to.tries.addresses).await.ok_or_else(|| Error::explain(NO_ADDRESS, "sign-in service").into_up())?;
+            peer.options.http_upstream_request_policy.h1_upgrade = H1UpgradePolicy::Deny;
+            to.tries.addresses.extend(chosen.as_ref().map(|chosen| chosen.endpoint.address));
+            to.chosen = chosen;
+            Ok(Box::new(peer))
+        }
+        Passage::None => Err(Error::explain(ErrorType::InternalError, "request has no way")),
+    }
+}
+
+async fn route_peer(to: &mut ToRoute) -> Result<Box<HttpPeer>> {
+    let upstreams = to.state.upstreams.as_ref().ok_or_else(|| Error::explain(NO_ADDRESS, "route has no upstream").into_up())?;
+    let chosen = match upstreams.choose(&to.tries.addresses) {
+        Some(chosen) => chosen,
+        None => {
+            // Only right after the start, or while a name has never resolved.
+            upstreams.first_resolution().await;
+            upstreams.choose(&[]).ok_or_else(|| Error::explain(NO_ADDRESS, "name does not resolve").into_up())?
+        }
+    };
+    let upgrade = to.kind == Kind::Upgrade;
+    let mut peer = chosen.template.peer(chosen.endpoint.address, upgrade, read_deadline(to));
+    peer.options.http_upstream_request_policy.h1_upgrade =
+        if upgrade { H1UpgradePolicy::WebSocketOnly } else { H1UpgradePolicy::Deny };
+    to.tries.addresses.push(chosen.endpoint.address);
+    to.chosen = Some(chosen);
+    Ok(Box::new(peer))
+}
+
+/// The longest the upstream may be silent. The exchange's own deadlines cut without an answer; this one,
+/// which Pingora keeps, gives the client a 504 where nothing was answered yet.
+fn read_deadline(to: &ToRoute) -> Option<Duration> {
+    let rules = &to.grant.route.exchange;
+    match to.kind {
+        Kind::Upgrade | Kind::Events => None,
+        Kind::Grpc => rules.idle_timeout,
+        // While a body goes up the upstream may well be silent for longer than an answer may take.
+        Kind::Plain if to.has_long_body => rules.idle_timeout,
+        Kind::Plain => [rules.timeout, rules.idle_timeout].into_iter().flatten().min(),
+    }
+}
+
+/// The deadlines of the exchange on its way to a route's upstream.
+pub(crate) fn deadlines(to: &ToRoute, body_progress: Duration) -> Deadlines {
+    let rules = &to.grant.route.exchange;
+    let Deadlines { total, idle, body } = match to.kind {
+        // The reference has a WebSocket lift the timeout; an event stream is as long.
+        Kind::Upgrade | Kind::Events => Deadlines { total: None, idle: rules.idle_timeout, body: None },
+        Kind::Grpc => Deadlines { total: rules.timeout, idle: rules.idle_timeout, body: None },
+        Kind::Plain => Deadlines { total: rules.timeout, idle: rules.idle_timeout, body: Some(body_progress) },
+    };
+    // A little later than Pingora's own, so that its 504 comes first.
+    let later = |limit: Duration| limit.saturating_add(Duration::from_millis(250));
+    Deadlines { total: total.map(later), idle: idle.map(later), body }
+}
+
+/// A connection is there: the address is well.
+pub(crate) fn connected(context: &mut Context) {
+    let chosen = match &context.passage {
+        Passage::Route(to) => to.chosen.as_ref(),
+        Passage::SignIn(to) => to.chosen.as_ref(),
+        Passage::None => None,
+    };
+    if let Some(chosen) = chosen {
+        chosen.endpoint.connected();
+    }
+}
+
+/// No connection: nothing was sent, so any request may be tried elsewhere.
+pub(crate) fn not_connected(context: &mut Context, mut error: Box<Error>) -> Box<Error> {
+    context.shared.metrics.upstream_failed("connect");
+    let (chosen, tries, budget) = match &mut context.passage {
+        Passage::Route(to) => (to.chosen.take(), &mut to.tries, to.state.upstreams.as_ref()),
+        Passage::SignIn(to) => (to.chosen.take(), &mut to.tries, None),
+        Passage::None => return error,
+    };
+    if let Some(chosen) = chosen {
+        chosen.endpoint.failed();
+    }
+    let retry = tries.retries < RETRIES && budget.is_none_or(crate::upstream::RouteUpstreams::may_retry);
+    if retry {
+        tries.retries += 1;
+        context.shared.metrics.upstream_retries.inc();
+    }
+    error.set_retry(retry);
+    error
+}
+
+/// A connection broke under a request: only what may be sent twice is sent again, and only if nothing came
+/// back on a connection from the pool (the origin had closed it) or nothing was sent.
+pub(crate) fn broke_off(session: &mut Session, context: &mut Context, error: Box<Error>, reused: bool) -> Box<Error> {
+    let mut error = error;
+    let answered = session.response_written().is_some();
+    let whole = !session.as_ref().retry_buffer_truncated();
+    let idempotent = matches!(
+        session.req_header().method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
+    );
+    if answered || !whole || !idempotent {
+        error.set_retry(false);
+    } else {
+        error.retry.decide_reuse(reused);
+    }
+    if error.retry() {
+        let retries = match &mut context.passage {
+            Passage::Route(to) => Some((&mut to.tries, to.state.upstreams.as_ref())),
+            Passage::SignIn(to) => Some((&mut to.tries, None)),
+            Passage::None => None,
+        };
+        let may = retries.is_some_and(|(tries, budget)| {
+            let may = tries.retries < RETRIES && budget.is_none_or(crate::upstream::RouteUpstreams::may_retry);
+            // The address itself is well: another connection to it may do.
+            tries.retries += u8::from(may);
+            tries.addresses.clear();
+            may
+        });
+        error.set_retry(may);
+        if may {
+            context.shared.metrics.upstream_retries.inc();
+        }
+    }
+    error
+}
