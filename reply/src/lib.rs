@@ -43,6 +43,7 @@ mod reason;
 mod refuse;
 mod response;
 mod sign_in;
+mod sign_in_failure;
 mod sign_out;
 mod user;
 
@@ -57,8 +58,8 @@ pub use forward::{document, fixed, ping, redirect, redirect_route, see_other, te
 pub use portal::{RouteEntry, routes};
 pub use refuse::refuse;
 pub use sign_in::{
-    LoopFacts, ProviderChoice, SignInFailure, loop_diagnostic, provider_unavailable, sign_in_choice, sign_in_failed,
-    sign_in_refused,
+    LoopFacts, ProviderChoice, loop_diagnostic, provider_unavailable, sign_in_choice, sign_in_failed, sign_in_refused,
 };
+pub use sign_in_failure::SignInFailure;
 pub use sign_out::{SignOutForm, sign_out_confirm, signed_out};
 pub use user::user;

@@ -190,7 +190,7 @@ impl<'a> UserPage<'a> {
             times: vec![moment("Signed in", session.authenticated_at), moment("Session ends", session.expires_at)],
             facts,
             groups: session.subject.groups.iter().flat_map(|groups| groups.iter()).map(|group| &*group.id).collect(),
-            claims: user::shown_claims(session).collect(),
+            claims: user::shown_claims(session),
             sign_out: caller.own_path("sign_out"),
             routes: caller.own_path("routes"),
         }

@@ -26,10 +26,13 @@ pub fn user(caller: &Caller<'_>, session: &Session, now: Timestamp) -> Response<
     }
 }
 
-/// The claims that are shown: name and values, as text.
-pub(crate) fn shown_claims(session: &Session) -> impl Iterator<Item = (&str, Vec<&str>)> {
+/// The claims that are shown, by name: name and values, as text.
+pub(crate) fn shown_claims(session: &Session) -> Vec<(&str, Vec<&str>)> {
     let claims = session.subject.claims.iter().filter(|(name, _)| !OF_TOKENS.contains(name));
-    claims.map(|(name, values)| (name, values.iter().map(ClaimValue::as_text).collect()))
+    let texts = claims.map(|(name, values)| (name, values.iter().map(ClaimValue::as_text).collect()));
+    let mut shown: Vec<(&str, Vec<&str>)> = texts.collect();
+    shown.sort_by_key(|(name, _)| *name);
+    shown
 }
 
 fn document(session: &Session) -> Value {

@@ -176,6 +176,9 @@ fn small_answers_are_what_they_say() {
     assert_eq!(not_found(&person()).status(), 404);
     let answer = method_not_allowed(&person(), "GET, HEAD");
     assert_eq!((answer.status().as_u16(), header(&answer, "allow")), (405, Some("GET, HEAD")));
-    let list = routes(&caller(Audience::Script), &[RouteEntry { name: "wiki", url: "https://wiki.corp.test/" }]);
+    let list = routes(
+        &caller(Audience::Script),
+        &[RouteEntry { name: "wiki", url: "https://wiki.corp.test/", description: None }],
+    );
     assert_eq!(json(&list)["routes"][0]["from"], "https://wiki.corp.test/");
 }

@@ -45,7 +45,7 @@ pub(crate) fn alice() -> Session {
 }
 
 pub(crate) fn hostile() -> Session {
-    let claims = format!(r#"{{"email": {0:?}, {0:?}: {0:?}, "list": [{0:?}, 5, null]}}"#, HOSTILE);
+    let claims = format!(r#"{{"email": {HOSTILE:?}, {HOSTILE:?}: {HOSTILE:?}, "list": [{HOSTILE:?}, 5, null]}}"#);
     session(HOSTILE, HOSTILE, &claims, &[HOSTILE])
 }
 

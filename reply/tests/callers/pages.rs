@@ -8,7 +8,7 @@ use portcullis_policy::Reason;
 use portcullis_reply::{
     Fragment, LoopFacts, ProviderChoice, RouteEntry, SignInFailure, SignOutForm, UpstreamFailure, challenge, internal,
     loop_diagnostic, malformed, not_found, provider_unavailable, refuse, routes, sign_in_choice, sign_in_failed,
-    sign_out_confirm, signed_out, too_many_requests, unavailable, upstream_failure, user,
+    sign_in_refused, sign_out_confirm, signed_out, too_many_requests, unavailable, upstream_failure, user,
 };
 
 use crate::fixtures::{Answer, HOSTILE, NOW, SIGN_IN, alice, header, hostile, person, refusal, route, text};
@@ -33,9 +33,9 @@ fn pages() -> Vec<(&'static str, Answer)> {
         ProviderChoice { label: "GitHub Enterprise", url: SIGN_IN },
     ];
     let sites = [
-        RouteEntry { name: "wiki", url: "https://wiki.corp.test/" },
-        RouteEntry { name: "Build dashboards", url: "https://build.corp.test/dashboards" },
-        RouteEntry { name: "on-call", url: "https://pager.corp.test/" },
+        RouteEntry { name: "wiki", url: "https://wiki.corp.test/", description: Some("How we work, and why") },
+        RouteEntry { name: "Build dashboards", url: "https://build.corp.test/dashboards", description: None },
+        RouteEntry { name: "on-call", url: "https://pager.corp.test/", description: None },
     ];
     let (session, retry) = (alice(), SIGN_IN);
     let circles = |session| LoopFacts { session, retry_url: retry, switch_account_url: Some(retry) };
@@ -61,6 +61,8 @@ fn pages() -> Vec<(&'static str, Answer)> {
         ("keep-fragment", challenge(&person, SIGN_IN, Fragment::Kept)),
         ("choice", sign_in_choice(&person, "wiki.corp.test", &providers)),
         ("sign-in-expired", sign_in_failed(&person, SignInFailure::Expired, Some(SIGN_IN))),
+        ("sign-in-groups", sign_in_failed(&person, SignInFailure::GroupsLeftOut, Some(SIGN_IN))),
+        ("sign-in-refused", sign_in_refused(&person, "Corp Workforce", "The user is not assigned.", Some(SIGN_IN))),
         ("sign-in-other-browser", sign_in_failed(&person, SignInFailure::OtherBrowser, None)),
         ("provider-unavailable", provider_unavailable(&person, "Corp Workforce", Some(SIGN_IN), MINUTE)),
         ("loop-no-cookie", loop_diagnostic(&person, &circles(None))),
@@ -119,10 +121,18 @@ fn every_page_has_a_policy_that_names_its_style() {
                 assert!(policy.contains(&format!("script-src {}", digest(script))), "{name}");
             }
         }
-        let form = page.contains("<form");
-        assert_eq!(policy.contains("form-action 'self'"), form, "{name}: {policy}");
-        assert_eq!(policy.contains("form-action 'none'"), !form, "{name}: {policy}");
-        let referrer = if form { "same-origin" } else { "no-referrer" };
+    }
+}
+
+#[test]
+fn every_page_is_for_its_reader_alone() {
+    for (name, answer) in pages() {
+        let (policy, page) = (header(&answer, "content-security-policy").unwrap(), text(&answer));
+        let (actions, referrer) = match page.contains("<form") {
+            true => ("form-action 'self' https:", "same-origin"),
+            false => ("form-action 'none'", "no-referrer"),
+        };
+        assert!(policy.contains(actions), "{name}: {policy}");
         assert_eq!(header(&answer, "referrer-policy"), Some(referrer), "{name}");
         assert_eq!(header(&answer, "x-frame-options"), Some("DENY"), "{name}");
         assert_eq!(header(&answer, "cache-control"), Some("no-store"), "{name}");
@@ -138,7 +148,7 @@ fn nothing_hostile_gets_into_a_page() {
     let session = hostile();
     let denied = refusal(RefusalCause::Forbidden, Some(hostile()), &[]);
     let provider = [ProviderChoice { label: HOSTILE, url: HOSTILE }];
-    let site = [RouteEntry { name: HOSTILE, url: HOSTILE }];
+    let site = [RouteEntry { name: HOSTILE, url: HOSTILE, description: Some(HOSTILE) }];
     let fields = [(HOSTILE, HOSTILE)];
     let form = SignOutForm { action: HOSTILE, fields: &fields, stay: HOSTILE };
     let circles = LoopFacts { session: Some(&session), retry_url: HOSTILE, switch_account_url: Some(HOSTILE) };
@@ -148,6 +158,7 @@ fn nothing_hostile_gets_into_a_page() {
         provider_unavailable(&caller, HOSTILE, Some(HOSTILE), MINUTE),
         loop_diagnostic(&caller, &circles),
         sign_in_failed(&caller, SignInFailure::Expired, Some(HOSTILE)),
+        sign_in_refused(&caller, HOSTILE, HOSTILE, Some(HOSTILE)),
         sign_out_confirm(&caller, Some(&session), &form),
         signed_out(&caller, Some(HOSTILE)),
         user(&caller, &session, NOW),
