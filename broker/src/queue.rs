@@ -74,3 +74,23 @@ pub(crate) fn store_failed(error: &StorageError) -> Refusal {
     tracing::error!(error = error as &dyn std::error::Error, "store failed");
     Refusal::Store
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_and_a_closed_one_says_so() {
+        let (queue, commands) = Queue::<Reply<u8>>::new(1);
+        let waiting = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.ask(|reply| reply).await }
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(queue.ask(|reply| reply).await, Err(Refusal::Busy));
+        answer(commands.recv().unwrap(), Ok(7));
+        assert_eq!(waiting.await.unwrap(), Ok(7));
+        drop(commands);
+        assert_eq!(queue.ask(|reply| reply).await, Err(Refusal::Closed));
+    }
+}

@@ -113,3 +113,72 @@ impl Drop for Counted {
         self.0.metrics.watchers.dec();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt as _;
+    use portcullis_broker_api::EndReason;
+    use portcullis_identity::{ManualClock, SessionKey, Timestamp};
+    use portcullis_keys::{KeyRing, SystemRandom};
+
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::storage::{Change, LOG_ENTRIES, Memory, Storage as _};
+    use crate::vault::Vault;
+
+    const END: LogEntry = LogEntry { key: SessionKey::from_bytes([7; 32]), reason: EndReason::Revoked };
+
+    fn shared() -> Arc<Shared> {
+        let storage = Memory::new([1; 16]);
+        let ends = vec![Change { writes: Vec::new(), log: Some(END) }; LOG_ENTRIES + 1];
+        storage.commit(&ends).unwrap();
+        let vault = Vault::new(KeyRing::generate(&SystemRandom).0.store().unwrap(), Arc::new(SystemRandom));
+        let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
+        Arc::new(Shared::load(&storage, vault, clock, Metrics::new().unwrap(), [0; 32]).unwrap())
+    }
+
+    fn end(shared: &Shared) {
+        let mut known = shared.known_mut();
+        let version = known.ring.head() + 1;
+        known.ring.push(version, END);
+        drop(known);
+        shared.publish(version);
+    }
+
+    async fn reset_from(shared: &Arc<Shared>, version: u64) -> bool {
+        let cursor = Some((shared.server, version));
+        let mut stream = Box::pin(follow(Arc::clone(shared), cursor, CancellationToken::new()));
+        match stream.next().await.unwrap().unwrap().event {
+            Some(proto::watch_event::Event::Start(start)) => start.reset,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_follower_older_than_the_ring_starts_over_and_one_inside_it_resumes() {
+        let shared = shared();
+        assert!(reset_from(&shared, 0).await);
+        assert!(!reset_from(&shared, 1).await);
+    }
+
+    #[tokio::test]
+    async fn a_follower_who_falls_off_the_ring_loses_its_stream() {
+        let shared = shared();
+        let cursor = Some((shared.server, shared.head()));
+        let mut slow = Box::pin(follow(Arc::clone(&shared), cursor, CancellationToken::new()));
+        slow.next().await.unwrap().unwrap();
+        (0..=LOG_ENTRIES).for_each(|_| end(&shared));
+        assert!(slow.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_follower_behind_by_many_pages_reads_every_one() {
+        let shared = shared();
+        let cursor = Some((shared.server, 1));
+        let stream = follow(Arc::clone(&shared), cursor, CancellationToken::new());
+        let events: Vec<_> = stream.take(LOG_ENTRIES + 1).map(|event| event.unwrap().version).collect().await;
+        assert!(events.windows(2).skip(1).all(|pair| pair[1] == pair[0] + 1));
+        assert_eq!(events.last(), Some(&shared.head()));
+        assert_eq!(shared.metrics.watchers.get(), 0);
+    }
+}

@@ -81,8 +81,9 @@ impl Writer {
     /// Writes until it is told to close.
     pub(crate) fn run(mut self, commands: &Receiver<Command>) {
         let mut swept = Instant::now();
+        let mut wait = SWEEP_EVERY;
         loop {
-            match commands.recv_timeout(SWEEP_EVERY) {
+            match commands.recv_timeout(wait) {
                 Ok(command) => {
                     let queued = std::iter::from_fn(|| commands.try_recv().ok()).take(GROUP - 1);
                     let queued: Vec<Command> = std::iter::once(command).chain(queued).collect();
@@ -98,8 +99,9 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            if swept.elapsed() >= SWEEP_EVERY {
-                self.sweep();
+            if wait.is_zero() || swept.elapsed() >= SWEEP_EVERY {
+                // More than one group is over: the rest goes after whatever has queued up meanwhile.
+                wait = if self.sweep() { Duration::ZERO } else { SWEEP_EVERY };
                 swept = Instant::now();
             }
         }
@@ -136,7 +138,7 @@ impl Writer {
             }
             Command::Sweep { reply } => {
                 self.commit();
-                self.sweep();
+                while self.sweep() {}
                 answer(reply, Ok(()));
             }
             // The caller of `take` ends with it.
@@ -161,11 +163,13 @@ impl Writer {
         self.changes.append(&mut changes);
     }
 
-    /// Ends what is over, and forgets what need not be remembered.
-    fn sweep(&mut self) {
-        let plan = self.plan().sweep(GROUP);
-        self.add(plan);
+    /// Ends what is over, and forgets what need not be remembered; says whether there may be more.
+    fn sweep(&mut self) -> bool {
+        let Some(swept) = self.plan().sweep(GROUP) else { return false };
+        let more = swept.1.len() >= GROUP;
+        self.add(Some(swept));
         self.commit();
+        more
     }
 
     /// Makes the group durable, then shows it to readers and followers, then answers.

@@ -61,3 +61,17 @@ async fn sessions_outlive_the_broker() {
     assert_eq!(house.broker().status(), before);
     assert!(house.proxy().fetch(&key("a")).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn a_client_finds_a_restarted_broker_by_itself() {
+    let mut house = House::new();
+    let (authn, proxy) = (house.authn(), house.proxy());
+    authn.create(house.new_session("a")).await.unwrap();
+    assert!(proxy.fetch(&key("a")).await.unwrap().is_some());
+    house.stop().await;
+    let away = authn.create(house.new_session("b")).await;
+    assert!(away.is_err(), "nobody is there");
+    house.start();
+    authn.create(house.new_session("b")).await.unwrap();
+    assert!(proxy.fetch(&key("b")).await.unwrap().is_some());
+}

@@ -9,10 +9,8 @@ async fn next(feed: &mut Feed) -> FeedEvent {
 }
 
 async fn start(feed: &mut Feed) -> (ServerId, u64, bool) {
-    match next(feed).await {
-        FeedEvent::Start { server, version, reset } => (server, version, reset),
-        other => panic!("not a start: {other:?}"),
-    }
+    let FeedEvent::Start { server, version, reset } = next(feed).await else { panic!("not a start") };
+    (server, version, reset)
 }
 
 async fn end(house: &House, name: &str) {
@@ -31,14 +29,10 @@ async fn a_first_stream_starts_at_the_head_with_a_reset_and_tells_ends_in_order(
     end(&house, "b").await;
     let mut last = version;
     for name in ["a", "b"] {
-        match next(&mut feed).await {
-            FeedEvent::Ended { key: ended, version, reason } => {
-                assert_eq!((ended, reason), (key(name), EndReason::Revoked));
-                assert!(version > last);
-                last = version;
-            }
-            other => panic!("not an end: {other:?}"),
-        }
+        let FeedEvent::Ended { key: ended, version, reason } = next(&mut feed).await else { panic!("not an end") };
+        assert_eq!((ended, reason), (key(name), EndReason::Revoked));
+        assert!(version > last);
+        last = version;
     }
 }
 
@@ -48,10 +42,8 @@ async fn a_quiet_stream_beats() {
     let mut feed = house.proxy().watch(None).await.unwrap();
     let (_, version, _) = start(&mut feed).await;
     house.authn().create(house.new_session("a")).await.unwrap();
-    match next(&mut feed).await {
-        FeedEvent::Heartbeat { version: beat } => assert_eq!(beat, version + 1, "a creation is no event but a version"),
-        other => panic!("not a heartbeat: {other:?}"),
-    }
+    let FeedEvent::Heartbeat { version: beat } = next(&mut feed).await else { panic!("not a heartbeat") };
+    assert_eq!(beat, version + 1, "a creation is no event but a version");
 }
 
 #[tokio::test]

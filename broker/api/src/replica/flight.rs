@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -14,8 +15,10 @@ use crate::client::{FETCH_TIMEOUT, Fetched};
 
 /// The most fetches in flight; a further one is told that the broker did not answer.
 const IN_FLIGHT: usize = 16_384;
-/// How often a fetch asks again because the stream told of something newer than the answer.
-const ATTEMPTS: usize = 4;
+/// How often a fetch asks again because the stream told of something newer than the answer, and the first
+/// pause before it does; each further one is twice as long.
+const ATTEMPTS: u32 = 7;
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// The fetches in flight by key.
 #[derive(Debug, Default)]
@@ -67,7 +70,7 @@ struct Flight {
 
 impl Flight {
     async fn fly(&self) -> Resolved {
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let answer = self.replica.client.fetch_many(std::slice::from_ref(&self.key)).await;
             let Fetched { server, head, sessions } = match answer {
                 Ok(fetched) => fetched,
@@ -85,7 +88,7 @@ impl Flight {
                     }
                     return Resolved::Absent;
                 }
-                Landing::TooOld => {}
+                Landing::TooOld => tokio::time::sleep(PAUSE * 2_u32.pow(attempt)).await,
             }
         }
         Resolved::Missing

@@ -19,3 +19,6 @@ pub use convert::{
     WireError, create_request, end_reason, end_request, end_selector, ended, ended_message, id, key, new_session,
     reason_message, secret, session, session_message, tokens, tokens_message,
 };
+
+#[cfg(test)]
+mod tests;
