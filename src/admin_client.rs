@@ -8,11 +8,11 @@ use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
-use portcullis_config::Environment;
 use serde_json::Value;
 use tokio::net::UnixStream;
 
 use crate::cli::Admin;
+use crate::configuration;
 
 /// The whole exchange.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -32,12 +32,11 @@ pub struct Reply {
 ///
 /// # Errors
 /// The configuration cannot be read and no socket is named.
-pub fn socket(admin: &Admin, environment: &dyn Environment) -> Result<PathBuf> {
+pub fn socket(admin: &Admin) -> Result<PathBuf> {
     if let Some(socket) = &admin.socket {
         return Ok(socket.clone());
     }
-    let loaded = portcullis_config::load(&admin.file.config, environment).map_err(miette::Report::new)?;
-    Ok(loaded.config.directories.run.join("admin.sock"))
+    Ok(configuration::load(&admin.file.config)?.config.directories.run.join("admin.sock"))
 }
 
 /// Asks the process behind `socket`.

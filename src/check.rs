@@ -6,6 +6,7 @@ use portcullis_gate::Snapshot;
 use serde_json::{Value, json};
 
 use crate::cli::{Check, Findings};
+use crate::configuration::Refused;
 use crate::terminal::{note, say};
 
 /// Checks the file.
@@ -51,7 +52,7 @@ pub fn run(options: &Check) -> Result<bool> {
 
 fn refuse(error: LoadError, format: Findings) -> Result<bool> {
     if format == Findings::Text {
-        return Err(miette::Report::new(error));
+        return Err(Refused(error).into());
     }
     let problems: Vec<Value> = error.problems().iter().map(problem).collect();
     say(&format!("{:#}", json!({ "errors": problems, "warnings": [] })));

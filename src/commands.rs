@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use http::Method;
 use miette::{IntoDiagnostic, Result, WrapErr};
-use portcullis_config::ProcessEnvironment;
 use portcullis_identity::SystemClock;
 use portcullis_policy::eval;
 use serde_json::json;
@@ -98,7 +97,7 @@ async fn ask(
     path: &str,
     body: Option<&serde_json::Value>,
 ) -> Result<admin_client::Reply> {
-    let socket = admin_client::socket(admin, &ProcessEnvironment)?;
+    let socket = admin_client::socket(admin)?;
     let reply = admin_client::ask(&socket, method, path, body).await?;
     if reply.status.is_success() {
         return Ok(reply);

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use portcullis_broker_api::{EndReason, EndSelector};
-use portcullis_config::ProcessEnvironment;
 use portcullis_demo::{Demo, Operator, TourParts};
 
+use crate::configuration;
 use crate::explain;
 use crate::house::House;
 use crate::run::Running;
@@ -27,7 +27,7 @@ pub async fn run(options: cli::Demo) -> Result<()> {
     let folder = Folder::new()?;
     let demo = Demo::start(options.port).await.into_diagnostic().wrap_err("the demonstration")?;
     let file = demo.write_into(&folder.0).into_diagnostic().wrap_err("the demonstration's files")?;
-    let loaded = portcullis_config::load(&file, &ProcessEnvironment).map_err(miette::Report::new)?;
+    let loaded = configuration::load(&file)?;
     let running = Running::start(file.clone(), loaded).await?;
     if options.check {
         let operator = HouseOperator { house: running.house() };

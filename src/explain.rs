@@ -15,11 +15,10 @@ pub fn text(record: &Value) -> String {
     let place = number("route_line").map(|line| format!("  (line {line})")).unwrap_or_default();
     line("route", format!("{}{place}", field("route")));
     line("decision", field("decision").to_owned());
-    let rule = match (number("rule"), number("rule_line")) {
-        (Some(rule), Some(line)) => format!("{rule}, line {line}"),
-        (Some(rule), None) => rule.to_string(),
-        (None, _) => "none allowed it".to_owned(),
-    };
+    let rule = number("rule").map_or_else(
+        || "none of the route's rules allows it".to_owned(),
+        |rule| format!("{} of the route's policy", rule.saturating_add(1)),
+    );
     line("rule", rule);
     for (index, reason) in record.get("reasons").and_then(Value::as_array).into_iter().flatten().enumerate() {
         let word = reason.as_str().unwrap_or("-");

@@ -268,7 +268,7 @@ impl Site<'_> {
             let settings = internal_tls::server(&certificate)?;
             let listener = tokio::net::TcpListener::from_std(tls)?;
             let (serving, stop) = (authn.clone(), self.stop.clone());
-            self.siblings.spawn(async move { report("authn", serving.serve_tls(listener, settings, stop).await) });
+            self.siblings.spawn(async move { serving.serve_tls(listener, settings, stop).await });
         }
         Ok(Some(authn))
     }
@@ -291,7 +291,7 @@ impl Site<'_> {
             config: Arc::clone(config),
             gate: Arc::clone(&gate),
             keys: Arc::clone(&self.ring),
-            sessions: Arc::new(BrokerSessions::new(Arc::clone(&replica), broker)),
+            sessions: Arc::new(BrokerSessions::new(broker, Arc::clone(&replica))),
             authn: self.authn_endpoint()?,
             fallback: certificate,
             clock: Arc::clone(&self.clock),

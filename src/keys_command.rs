@@ -1,12 +1,12 @@
 //! `portcullis keys`: make, look at and export the cluster secret. Prints secrets only where that is the purpose.
 
 use miette::{IntoDiagnostic, Result, WrapErr};
-use portcullis_config::{ProcessEnvironment, SecretSource};
+use portcullis_config::SecretSource;
 use portcullis_identity::{Clock, SystemClock};
 use portcullis_keys::{KeyRing, ServiceRole, SystemRandom};
 
 use crate::cli::{ConfigFile, Export, Keys, ServiceName};
-use crate::secret_file;
+use crate::{configuration, secret_file};
 use crate::terminal::say;
 
 /// Does what was asked for.
@@ -34,7 +34,7 @@ pub fn run(keys: Keys) -> Result<()> {
 }
 
 fn ring(file: &ConfigFile) -> Result<KeyRing> {
-    let loaded = portcullis_config::load(&file.config, &ProcessEnvironment).map_err(miette::Report::new)?;
+    let loaded = configuration::load(&file.config)?;
     let source = &loaded.config.secret;
     if let SecretSource::StateFile(path) = source
         && !path.exists()

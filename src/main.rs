@@ -8,6 +8,7 @@ mod certificates;
 mod check;
 mod cli;
 mod commands;
+mod configuration;
 mod demo;
 mod explain;
 mod house;
@@ -31,8 +32,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use portcullis_config::LoadError;
-
+use crate::configuration::Refused;
 use crate::terminal::note;
 
 #[global_allocator]
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
 /// A refused configuration as `file:line:column: message` a line (with source lines on a terminal); everything else as
 /// what went wrong and because of what.
 fn explain_failure(report: &miette::Report) -> String {
-    if let Some(error) = report.downcast_ref::<LoadError>() {
+    if let Some(Refused(error)) = report.downcast_ref::<Refused>() {
         let terminal = std::io::stderr().is_terminal();
         return if terminal { error.for_terminal() } else { error.to_string() };
     }

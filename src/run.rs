@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
-use portcullis_config::{Loaded, ProcessEnvironment, Telemetry as TelemetryConfig};
+use portcullis_config::{Loaded, Telemetry as TelemetryConfig};
 use portcullis_identity::SystemClock;
 use prometheus::Registry;
 use tokio::sync::mpsc;
@@ -16,7 +16,7 @@ use crate::house::{House, chain};
 use crate::reload::Reloader;
 use crate::signals::{Order, Signals};
 use crate::telemetry::Telemetry;
-use crate::{http_server, log, sockets};
+use crate::{configuration, http_server, log, sockets};
 
 /// Reloads that wait their turn.
 const MAX_WAITING_RELOADS: usize = 16;
@@ -38,7 +38,7 @@ pub struct Running {
 /// # Errors
 /// The configuration is refused or the house does not stand.
 pub async fn run(path: PathBuf) -> Result<()> {
-    let loaded = portcullis_config::load(&path, &ProcessEnvironment).map_err(miette::Report::new)?;
+    let loaded = configuration::load(&path)?;
     let TelemetryConfig { log: filter } = &loaded.config.telemetry;
     let _log = log::install(filter, log::Format::Json).into_diagnostic()?;
     for warning in &loaded.config.warnings {

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use portcullis_config::SecretSource;
-use portcullis_keys::{KeyRing, KeyRingError, Random};
+use portcullis_keys::{KeyRing, RingError, Random};
 
 /// Why the keys could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub enum SecretError {
     },
     /// Not a key ring.
     #[error("the cluster secret cannot be used")]
-    KeyRing(#[from] KeyRingError),
+    KeyRing(#[from] RingError),
 }
 
 /// The key ring that the configuration names.

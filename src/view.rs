@@ -3,7 +3,6 @@
 use portcullis_authn::ReadProvider;
 use portcullis_broker::SessionSummary;
 use portcullis_oidc::ProviderStatus;
-use portcullis_policy::Program;
 use portcullis_proxy::DecisionRecord;
 use serde_json::{Value, json};
 
@@ -108,7 +107,6 @@ fn decided(record: DecisionRecord, room: &ProxyRoom) -> Value {
     let snapshot = room.gate.snapshot();
     let place = route.as_deref().and_then(|name| snapshot.routes().iter().find(|route| &*route.name == name));
     let same = generation.is_some_and(|decided| decided == snapshot.generation());
-    let rule_line = place.filter(|_| same).and_then(|route| rule_line(&route.policy, rule?));
     json!({
         "request_id": request_id,
         "at": at.unix_millis(),
@@ -120,13 +118,8 @@ fn decided(record: DecisionRecord, room: &ProxyRoom) -> Value {
         "decision": decision,
         "reasons": reasons.split(',').filter(|reason| !reason.is_empty()).collect::<Vec<_>>(),
         "rule": rule,
-        "rule_line": rule_line,
         "session": session.map(|key| key.to_string()),
         "generation": generation.map(|generation| generation.to_string()),
         "generation_now": snapshot.generation().to_string(),
     })
-}
-
-fn rule_line(program: &Program, rule: u16) -> Option<usize> {
-    program.rule_lines().get(usize::from(rule)).copied()
 }
