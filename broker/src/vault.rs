@@ -124,3 +124,26 @@ fn key_of(sealed: &[u8]) -> Option<KeyId> {
     let (_, rest) = sealed.split_first()?;
     rest.first_chunk::<{ KeyId::BYTES }>().map(|id| KeyId::from_bytes(*id))
 }
+
+#[cfg(test)]
+mod tests {
+    use portcullis_identity::ProviderName;
+    use portcullis_keys::{KeyRing, SystemRandom};
+
+    use super::*;
+
+    #[test]
+    fn a_record_opens_under_its_own_key_and_kind_and_nowhere_else() {
+        let ring = KeyRing::generate(&SystemRandom).0;
+        let vault = Vault::new(ring.store().unwrap(), Arc::new(SystemRandom));
+        let (own, other) = (SessionKey::from_bytes([1; 32]), SessionKey::from_bytes([2; 32]));
+        let hint = LogoutHint { provider: ProviderName::new("corp"), id_token: None, access_token: None };
+        let mut sealed = vault.seal_farewell(&own, &hint);
+        assert_eq!(vault.open_farewell(&own, &sealed).unwrap(), Some(hint));
+        assert!(matches!(vault.open_farewell(&other, &sealed), Err(VaultError::Sealed { .. })));
+        assert!(matches!(vault.open_tokens(&own, &sealed), Err(VaultError::Sealed { .. })));
+        *sealed.last_mut().unwrap() ^= 1;
+        assert!(matches!(vault.open_farewell(&own, &sealed), Err(VaultError::Sealed { .. })));
+        assert!(matches!(vault.open_farewell(&own, b""), Err(VaultError::Sealed { .. })));
+    }
+}

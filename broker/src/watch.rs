@@ -8,6 +8,7 @@ use futures_util::stream::{self, Stream};
 use portcullis_broker_api::ServerId;
 use portcullis_broker_api::wire::{self, generated as proto};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -27,6 +28,8 @@ struct Follower {
     stop: CancellationToken,
     cursor: u64,
     ready: VecDeque<proto::WatchEvent>,
+    /// When the next heartbeat is due, if nothing else is said before.
+    beat: Instant,
     // Counts this follower for as long as its stream lives.
     _counted: Counted,
 }
@@ -50,7 +53,7 @@ pub(crate) fn follow(
     let cursor = resumes.unwrap_or_else(|| shared.known().ring.head());
     let start = proto::Start { server_id: shared.server.as_bytes().to_vec(), reset: resumes.is_none() };
     let ready = VecDeque::from([event(cursor, Some(proto::watch_event::Event::Start(start)))]);
-    let follower = Follower { shared, head, stop, cursor, ready, _counted: counted };
+    let follower = Follower { shared, head, stop, cursor, ready, beat: Instant::now() + HEARTBEAT, _counted: counted };
     stream::unfold(follower, async |mut follower| {
         let event = follower.next().await?;
         Some((Ok(event), follower))
@@ -61,6 +64,7 @@ impl Follower {
     async fn next(&mut self) -> Option<proto::WatchEvent> {
         loop {
             if let Some(event) = self.ready.pop_front() {
+                self.beat = Instant::now() + HEARTBEAT;
                 return Some(event);
             }
             // Marked as seen before the ring is read: a commit in between wakes the wait below at once.
@@ -73,7 +77,11 @@ impl Follower {
                 // Each arm only waits; dropping the others loses nothing.
                 () = self.stop.cancelled() => return None,
                 changed = self.head.changed() => changed.ok()?,
-                () = tokio::time::sleep(HEARTBEAT) => return Some(event(self.cursor, None)),
+                // An instant, not a pause: commits that tell followers nothing must not put it off.
+                () = tokio::time::sleep_until(self.beat) => {
+                    self.beat = Instant::now() + HEARTBEAT;
+                    return Some(event(self.cursor, None));
+                }
             }
         }
     }
@@ -169,6 +177,30 @@ mod tests {
         slow.next().await.unwrap().unwrap();
         (0..=LOG_ENTRIES).for_each(|_| end(&shared));
         assert!(slow.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn commits_that_tell_nothing_put_no_heartbeat_off() {
+        let shared = shared();
+        let head = shared.head();
+        let cursor = Some((shared.server, head));
+        let mut stream = Box::pin(follow(Arc::clone(&shared), cursor, CancellationToken::new()));
+        stream.next().await.unwrap().unwrap();
+        let commits = async {
+            for version in head + 1.. {
+                shared.known_mut().ring.advance(version);
+                shared.publish(version);
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            event = stream.next() => {
+                let event = event.unwrap().unwrap();
+                assert!(event.event.is_none() && event.version > head);
+            }
+            () = commits => {}
+            () = tokio::time::sleep(HEARTBEAT * 3) => panic!("no heartbeat"),
+        }
     }
 
     #[tokio::test]

@@ -96,6 +96,16 @@ async fn every_end_moves_the_epoch_after_the_session_is_gone() {
     assert!(replica.epoch() > before);
 }
 
+#[tokio::test]
+async fn who_ends_a_session_has_let_go_of_it() {
+    let house = House::new();
+    house.authn().create(house.new_session("a")).await.unwrap();
+    let (replica, _run) = house.replica().await;
+    assert!(held(&replica.fetch(&key("a")).await));
+    replica.end(&key("a"), EndReason::SignedOut).await.unwrap();
+    assert!(matches!(replica.resolve(&key("a"), NOW), Resolved::Absent));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_under_way_brings_no_ended_session_back() {
     let house = House::new();

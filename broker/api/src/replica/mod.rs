@@ -20,7 +20,7 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use crate::client::Redeemed;
-use crate::{BrokerClient, RedeemError, ServerId};
+use crate::{BrokerClient, BrokerError, EndReason, EndSelector, RedeemError, ServerId};
 use flight::Flights;
 use freshness::Freshness;
 use table::{Landing, Table};
@@ -149,6 +149,18 @@ impl Replica {
         let key = session.key;
         // Too old, or ended since: then it is not held, and the next look-up asks the broker.
         self.table.land(None, session.version, &key, Some(Arc::new(session)));
+    }
+
+    /// Ends a session on every host; when this returns, this replica has let go of it already.
+    ///
+    /// # Errors
+    /// [`BrokerError`]; the session may or may not be over.
+    pub async fn end(&self, key: &SessionKey, reason: EndReason) -> Result<(), BrokerError> {
+        for ended in self.client.end(EndSelector::Key(*key), reason).await? {
+            self.table.end_early(&ended.key);
+            self.announce(Change::Ended(ended.key));
+        }
+        Ok(())
     }
 
     /// Takes note of a use; the broker hears of it within a minute, or a tenth of the session's idle time.

@@ -163,6 +163,13 @@ impl Table {
         ledger.version = ledger.version.max(version);
     }
 
+    /// Applies an end that the broker has answered and the stream has yet to tell.
+    pub(super) fn end_early(&self, key: &SessionKey) {
+        let mut ledger = self.ledger();
+        let version = ledger.version;
+        self.remember(&mut ledger, key, Place::Gone { version }, version);
+    }
+
     /// Applies a newer version of a session: replaces it if it is held, else only outdates answers.
     pub(super) fn change(&self, session: Session, version: u64) {
         let mut ledger = self.ledger();
