@@ -113,9 +113,10 @@ fn bounded(full: Map<String, Value>, mut base: Map<String, Value>) -> String {
         return without_claims;
     }
     base.insert("groups".to_owned(), Value::Array(Vec::new()));
-    for name in ["name", "email"] {
-        // Even these come from a provider, and nobody promised that they are short.
-        if base.get(name).and_then(Value::as_str).is_some_and(|text| text.len() > MAX_ASSERTION_BYTES / 4) {
+    for name in ["name", "email", "user", "sub"] {
+        // Even these come from a provider, and nobody promised that they are short. (OpenID Connect Core §2
+        // gives `sub` 255 characters; who is nobody here is nobody to the upstream.)
+        if base.get(name).is_some_and(|value| value.to_string().len() > MAX_ASSERTION_BYTES / 8) {
             base.insert(name.to_owned(), Value::from(""));
         }
     }

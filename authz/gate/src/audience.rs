@@ -76,3 +76,6 @@ fn names_html(element: &str) -> bool {
     });
     html && !excluded
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,3 +122,6 @@ fn node(text: &str) -> Option<Hop> {
 fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|network| network.contains(&address))
 }
+
+#[cfg(test)]
+mod tests;

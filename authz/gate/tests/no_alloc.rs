@@ -1,6 +1,8 @@
 //! The promise of the hot path, counted: reading a canonical head, finding the credential and admitting a
 //! session that is at hand allocate nothing.
 
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test, with helpers beside its test functions")]
+
 #[path = "../src/sample.rs"]
 mod sample;
 

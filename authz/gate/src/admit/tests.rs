@@ -8,7 +8,7 @@ use portcullis_config::{Config, EncodedSlashes, Generation, PathPattern, Route};
 use portcullis_identity::{Device, DeviceState, Needs, ProviderName, Session, Subject};
 use portcullis_policy::Ternary;
 
-use super::Gate;
+use super::{Gate, Lack};
 use crate::sample::{NOW, policy, prefix, route, session};
 use crate::{Missing, Presented, Refusal, RefusalCause, RequestHead, RequestView, Snapshot, TlsFacts, Verdict, sample};
 
@@ -55,103 +55,67 @@ fn one(route: Route, presented: &Presented) -> String {
     told(&admit(&gate(vec![route]), "/", presented))
 }
 
+/// A policy, and what comes of it for whoever stands in [`callers`].
+type Column = (&'static str, [&'static str; 6]);
+
+/// Anonymous, Rejected, a live session, an ended one, an idle one, Unavailable.
+fn callers() -> [Presented; 6] {
+    let minute = Duration::from_secs(60);
+    let kim = session("kim@corp.test", "{}");
+    let ended = Session { expires_at: NOW, ..kim.clone() };
+    let idle = Session { idle: Some(minute), last_used: NOW.saturating_sub(minute), ..kim.clone() };
+    let [kim, ended, idle] = [kim, ended, idle].map(signed_in);
+    [Presented::Anonymous, Presented::Rejected, kim, ended, idle, Presented::Unavailable]
+}
+
+const PERMITTED: [&str; 6] =
+    ["forward", "forward, clear", "forward as kim", "forward, clear", "forward, clear", "forward"];
+
+const NEEDS_A_SUBJECT_LIKE_THIS: [&str; 6] = [
+    "challenge Subject",
+    "challenge Subject, clear",
+    "forward as kim",
+    "challenge Subject, clear",
+    "challenge Subject, clear",
+    "refuse Unavailable",
+];
+
+const NEEDS_ANOTHER_SUBJECT: [&str; 6] = [
+    "challenge Subject",
+    "challenge Subject, clear",
+    "refuse Forbidden as kim",
+    "challenge Subject, clear",
+    "challenge Subject, clear",
+    "refuse Unavailable",
+];
+
+const FORBIDDEN: [&str; 6] = [
+    "refuse Forbidden",
+    "refuse Forbidden, clear",
+    "refuse Forbidden as kim",
+    "refuse Forbidden, clear",
+    "refuse Forbidden, clear",
+    "refuse Forbidden",
+];
+
+const TABLE: [Column; 8] = [
+    ("allow: {and: [accept: true]}", PERMITTED),
+    ("allow: {and: [domain: corp.test]}", NEEDS_A_SUBJECT_LIKE_THIS),
+    ("allow: {and: [domain: other.test]}", NEEDS_ANOTHER_SUBJECT),
+    // A deny about the subject blocks an allow for everybody until the subject is known.
+    ("[{allow: {and: [accept: true]}}, {deny: {or: [domain: other.test]}}]", NEEDS_A_SUBJECT_LIKE_THIS),
+    ("[{allow: {and: [accept: true]}}, {deny: {or: [domain: corp.test]}}]", NEEDS_ANOTHER_SUBJECT),
+    // Whoever asks: a deny rule holds; no allow rule can.
+    ("[{allow: {and: [accept: true]}}, {deny: {or: [source_ip: 192.0.2.0/24]}}]", FORBIDDEN),
+    ("allow: {and: [http_method: POST, domain: corp.test]}", FORBIDDEN),
+    // Only a device is missing: a sign-in tells who asks, but gives no device.
+    ("allow: {and: [device: {approved: true}]}", NEEDS_ANOTHER_SUBJECT),
+];
+
 #[test]
 fn the_table_of_the_design() {
-    let ended = Session { expires_at: NOW, ..session("kim@corp.test", "{}") };
-    let idle = Session {
-        idle: Some(Duration::from_secs(60)),
-        last_used: NOW.saturating_sub(Duration::from_secs(60)),
-        ..session("kim@corp.test", "{}")
-    };
-    let rows = [
-        Presented::Anonymous,
-        Presented::Rejected,
-        signed_in(session("kim@corp.test", "{}")),
-        signed_in(ended),
-        signed_in(idle),
-        Presented::Unavailable,
-    ];
-    let columns = [
-        // Permit, whoever asks.
-        (
-            "allow: {and: [accept: true]}",
-            ["forward", "forward, clear", "forward as kim", "forward, clear", "forward, clear", "forward"],
-        ),
-        // Needs a subject, and this one will do.
-        (
-            "allow: {and: [domain: corp.test]}",
-            [
-                "challenge Subject",
-                "challenge Subject, clear",
-                "forward as kim",
-                "challenge Subject, clear",
-                "challenge Subject, clear",
-                "refuse Unavailable",
-            ],
-        ),
-        // Needs a subject, and not this one.
-        (
-            "allow: {and: [domain: other.test]}",
-            [
-                "challenge Subject",
-                "challenge Subject, clear",
-                "refuse Forbidden as kim",
-                "challenge Subject, clear",
-                "challenge Subject, clear",
-                "refuse Unavailable",
-            ],
-        ),
-        // Forbidden whoever asks.
-        (
-            "[{allow: {and: [accept: true]}}, {deny: {or: [source_ip: 192.0.2.0/24]}}]",
-            [
-                "refuse Forbidden",
-                "refuse Forbidden, clear",
-                "refuse Forbidden as kim",
-                "refuse Forbidden, clear",
-                "refuse Forbidden, clear",
-                "refuse Forbidden",
-            ],
-        ),
-        // Nothing allows it, whoever asks.
-        (
-            "allow: {and: [http_method: POST, domain: corp.test]}",
-            [
-                "refuse Forbidden",
-                "refuse Forbidden, clear",
-                "refuse Forbidden as kim",
-                "refuse Forbidden, clear",
-                "refuse Forbidden, clear",
-                "refuse Forbidden",
-            ],
-        ),
-        // A deny about the subject blocks an allow for everybody until the subject is known.
-        (
-            "[{allow: {and: [accept: true]}}, {deny: {or: [domain: other.test]}}]",
-            [
-                "challenge Subject",
-                "challenge Subject, clear",
-                "forward as kim",
-                "challenge Subject, clear",
-                "challenge Subject, clear",
-                "refuse Unavailable",
-            ],
-        ),
-        // Only a device is missing: nobody's sign-in gives one.
-        (
-            "allow: {and: [device: {approved: true}]}",
-            [
-                "challenge Subject",
-                "challenge Subject, clear",
-                "refuse Forbidden as kim",
-                "challenge Subject, clear",
-                "challenge Subject, clear",
-                "refuse Unavailable",
-            ],
-        ),
-    ];
-    for (text, expected) in columns {
-        for (presented, expected) in rows.iter().zip(expected) {
+    for (text, expected) in TABLE {
+        for (presented, expected) in callers().iter().zip(expected) {
             let route = route("a.test", PathPattern::Any, &policy(text));
             assert_eq!(one(route, presented), expected, "{text} {presented:?}");
         }
@@ -204,6 +168,8 @@ fn every_need_is_asked_for_where_a_sign_in_can_meet_it() {
     ];
     for (text, needs, idle, session, expected) in cases {
         let route = Route { needs: needs.clone(), idle, ..route("a.test", PathPattern::Any, &policy(text)) };
+        // The sign-in host asks the same of its own session.
+        assert!(idle.is_some() || needs.met_by(session, NOW) == Lack::of(&route, session, NOW).is_none(), "{needs:?}");
         assert_eq!(one(route, &signed_in(session.clone())), expected, "{text} {needs:?} {idle:?}");
     }
 }
@@ -215,9 +181,9 @@ fn a_challenge_asks_for_what_the_route_needs() {
     let route = Route { needs, idle: Some(minute), ..route("a.test", PathPattern::Any, &policy(KIM)) };
     let gate = gate(vec![route]);
     let paused = Session { last_used: NOW.saturating_sub(minute), ..session("kim@corp.test", "{}") };
-    let asked = |presented: &Presented| match admit(&gate, "/", presented) {
-        Verdict::Challenge(challenge) => (challenge.missing, challenge.needs.max_age),
-        other => panic!("{other:?}"),
+    let asked = |presented: &Presented| {
+        let Verdict::Challenge(challenge) = admit(&gate, "/", presented) else { panic!("{presented:?}") };
+        (challenge.missing, challenge.needs.max_age)
     };
     assert_eq!(asked(&Presented::Anonymous), (Missing::Subject, Some(minute * 5)));
     // Behind a pause only a proof made since counts.

@@ -1,5 +1,7 @@
 //! Names that are ours in every spelling, and values that cannot pass for others.
 
+use std::time::Duration;
+
 use http::HeaderName;
 use portcullis_config::{Assertion, IssuerFormat, Namespace};
 use portcullis_identity::{Group, Groups, Session, Subject};
@@ -99,7 +101,7 @@ fn claim_headers_are_bounded() {
 fn assertion(identity: &IdentityHeaders, session: &Session) -> Value {
     let claims = AssertionClaims::new(identity, "wiki.test", session, NOW, "jti-1");
     assert!(claims.as_json().len() <= MAX_ASSERTION_BYTES);
-    assert_eq!(claims.expires_at().unix_seconds(), NOW.unix_seconds() + 300);
+    assert_eq!(claims.expires_at().since(NOW), Duration::from_secs(300));
     serde_json::from_str(claims.as_json()).unwrap()
 }
 
@@ -109,7 +111,7 @@ fn an_assertion_says_who_asks_where() {
     let identity = identity(&[("roles", "x-a"), ("iss", "x-b"), ("aud", "x-c"), ("none", "x-d")], IssuerFormat::Uri);
     let expected = json!({
         "iss": "https://wiki.test/", "aud": "wiki.test", "jti": "jti-1", "sid": "0505050505050505",
-        "iat": NOW.unix_seconds(), "exp": NOW.unix_seconds() + 300,
+        "iat": NOW.unix_seconds(), "exp": NOW.saturating_add(Duration::from_secs(300)).unix_seconds(),
         "sub": "u-1", "user": "u-1", "email": "kim@corp.test", "name": "Kim", "groups": ["staff"], "roles": ["a"],
     });
     assert_eq!(assertion(&identity, &session("kim@corp.test", claims)), expected);
@@ -128,5 +130,9 @@ fn an_assertion_is_bounded() {
     let made = assertion(&identity, &session("kim@corp.test", &json!({"groups": many}).to_string()));
     assert_eq!((&made["truncated"], &made["groups"]), (&json!(true), &json!([])));
     let kim = session(&"k".repeat(20_000), "{}");
-    assert_eq!(assertion(&identity, &kim)["email"], "");
+    assert_eq!((&assertion(&identity, &kim)["email"], &assertion(&identity, &kim)["sub"]), (&json!(""), &json!("u-1")));
+    let long = "\u{1}".repeat(2000);
+    let kim = session(&long, "{}");
+    let subject = Subject { name: long.as_str().into(), user_id: long.as_str().into(), ..kim.subject.clone() };
+    assert_eq!(assertion(&identity, &Session { subject, ..kim })["name"], "");
 }
