@@ -139,8 +139,8 @@ pub fn upstream_failure(caller: &Caller<'_>, failure: UpstreamFailure) -> Respon
         label: "Service problem",
         title: title.into(),
         detail: detail.into(),
-        advice: Some("Try again in a moment. If it stays like this, tell whoever runs this site.".into()),
-        more: More { retry_after, ..More::default() },
+        advice: Some("Wait a moment before you try again. If it stays like this, tell whoever runs this site.".into()),
+        more: More { retry_after, actions: Action::again(caller), ..More::default() },
     }
     .answer(caller)
 }
@@ -155,8 +155,8 @@ pub fn too_many_requests(caller: &Caller<'_>, retry_after: Duration) -> Response
         label: "Slow down",
         title: "Too many requests".into(),
         detail: "There were more requests from your network than we take in such a time.".into(),
-        advice: Some("Wait a minute, then try again.".into()),
-        more: More { retry_after: Some(retry_after), ..More::default() },
+        advice: Some("Wait a minute before you try again.".into()),
+        more: More { retry_after: Some(retry_after), actions: Action::again(caller), ..More::default() },
     }
     .answer(caller)
 }
@@ -208,8 +208,8 @@ pub fn unavailable(caller: &Caller<'_>, retry_after: Duration) -> Response<Bytes
         label: "Temporarily unavailable",
         title: "Signing in does not work right now".into(),
         detail: "A part of the sign-in service does not answer. Sites you are signed in to go on working.".into(),
-        advice: Some("Wait a moment, then try again.".into()),
-        more: More { retry_after: Some(retry_after), ..More::default() },
+        advice: Some("Wait a moment before you try again.".into()),
+        more: More { retry_after: Some(retry_after), actions: Action::again(caller), ..More::default() },
     }
     .answer(caller)
 }
@@ -224,8 +224,8 @@ pub fn internal(caller: &Caller<'_>) -> Response<Bytes> {
         label: "Something broke",
         title: "Something went wrong on our side".into(),
         detail: "This request could not be answered because of a fault in the proxy, not in what you did.".into(),
-        advice: Some("Try again. If it stays like this, tell whoever runs this site and quote the request id.".into()),
-        more: More::default(),
+        advice: Some("If it stays like this, tell whoever runs this site and quote the request id.".into()),
+        more: More { actions: Action::again(caller), ..More::default() },
     }
     .answer(caller)
 }

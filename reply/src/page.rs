@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use askama::Template;
+use portcullis_gate::Audience;
 use portcullis_identity::{Session, Subject, Timestamp};
 
 use crate::look::{SCRIPT, STYLE};
@@ -58,6 +59,14 @@ pub(crate) enum Action<'a> {
     NewTab { text: &'static str, url: Cow<'a, str> },
     /// Send a form.
     Post { text: &'static str, url: Cow<'a, str>, fields: Vec<(&'a str, &'a str)> },
+}
+
+impl Action<'_> {
+    /// Loads the same address again, where that is what the person did: what a form sent would be lost.
+    pub(crate) fn again(caller: &Caller<'_>) -> Vec<Self> {
+        let link = Self::Link { text: "Try again", url: Cow::Borrowed("") };
+        if caller.audience == Audience::Navigation { vec![link] } else { Vec::new() }
+    }
 }
 
 /// Everything that is told in one page.

@@ -119,9 +119,10 @@ fn session_unknown(caller: &Caller<'_>) -> Response<Bytes> {
         kind: "session-unavailable",
         label: "Temporarily unavailable",
         title: "Your session can’t be checked right now".into(),
-        detail: "The service that keeps track of who is signed in does not answer. You are still signed in.".into(),
-        advice: Some("Wait a moment, then load the page again.".into()),
-        more: More { retry_after: Some(RETRY_AFTER), ..More::default() },
+        detail: "The service that keeps track of who is signed in does not answer. You have not been signed out."
+            .into(),
+        advice: Some("Wait a moment before you try again.".into()),
+        more: More { retry_after: Some(RETRY_AFTER), actions: Action::again(caller), ..More::default() },
     }
     .answer(caller)
 }

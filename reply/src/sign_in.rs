@@ -101,7 +101,7 @@ pub fn provider_unavailable(
         title: format!("{provider} does not answer").into(),
         detail: "New sign-ins have to wait until it is back. If you are signed in already, everything goes on working."
             .into(),
-        advice: Some("Wait a minute, then try again.".into()),
+        advice: Some("Wait a minute before you try again.".into()),
         more: More { retry_after: Some(retry_after), actions: actions.into_iter().collect(), ..More::default() },
     }
     .answer(caller)
