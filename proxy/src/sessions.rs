@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use portcullis_broker_api::{BrokerClient, BrokerError, Change, EndReason, EndSelector, RedeemError, Replica, Resolved, UpstreamTokens};
+use portcullis_broker_api::{BrokerClient, BrokerError, Change, EndReason, RedeemError, Replica, Resolved, UpstreamTokens};
 use portcullis_identity::{Session, SessionKey, Timestamp};
 use tokio::sync::broadcast;
 
@@ -88,7 +88,8 @@ impl Sessions for BrokerSessions {
     }
 
     async fn end(&self, key: &SessionKey) -> Result<(), BrokerError> {
-        self.broker.end(EndSelector::Key(*key), EndReason::SignedOut).await.map(drop)
+        // Through the replica: it has let go of the session when the caller is answered.
+        self.replica.end(key, EndReason::SignedOut).await
     }
 
     async fn tokens(&self, key: &SessionKey, route: &str) -> Result<Option<UpstreamTokens>, BrokerError> {
