@@ -157,8 +157,30 @@ pub enum Keys {
     New,
     /// Print the key ids of a key ring, the sealing one first.
     Ids(ConfigFile),
+    /// Rotate, step one: append a new key to a key ring file. It opens from the next start on, and does not seal yet.
+    Append(RingFile),
+    /// Rotate, step two: move a key to the front of a key ring file, where it seals.
+    Promote(RingKey),
+    /// Rotate, step three: remove a key from a key ring file, once nothing sealed with it is alive.
+    Remove(RingKey),
     /// Print only the keys that some services need, so that an edge host never holds the secret itself.
     Export(Export),
+}
+
+/// A key ring file.
+#[derive(Args, Debug)]
+pub struct RingFile {
+    /// The key ring file; it is replaced as a whole, with its owner and mode.
+    pub file: PathBuf,
+}
+
+/// A key of a key ring file.
+#[derive(Args, Debug)]
+pub struct RingKey {
+    /// The key's id, as `keys ids` prints it.
+    pub id: String,
+    /// The key ring file; it is replaced as a whole, with its owner and mode.
+    pub file: PathBuf,
 }
 
 /// Options of `keys export`.

@@ -1,11 +1,13 @@
 //! `portcullis keys`: make, look at and export the cluster secret. Prints secrets only where that is the purpose.
 
+use std::path::Path;
+
 use miette::{IntoDiagnostic, Result, WrapErr};
 use portcullis_config::SecretSource;
 use portcullis_identity::{Clock, SystemClock};
-use portcullis_keys::{KeyRing, ServiceRole, SystemRandom};
+use portcullis_keys::{KeyId, KeyRing, ServiceRole, SystemRandom};
 
-use crate::cli::{ConfigFile, Export, Keys, ServiceName};
+use crate::cli::{ConfigFile, Export, Keys, RingFile, RingKey, ServiceName};
 use crate::{configuration, secret_file};
 use crate::terminal::say;
 
@@ -23,6 +25,19 @@ pub fn run(keys: Keys) -> Result<()> {
             for id in ring(&file)?.key_ids() {
                 say(&id.to_string());
             }
+        }
+        Keys::Append(RingFile { file }) => {
+            let (text, id) = portcullis_keys::append(&read(&file)?, &SystemRandom).into_diagnostic()?;
+            replace(&file, &text)?;
+            say(&format!("{id} appended; restart every host with this file, then: portcullis keys promote {id} FILE"));
+        }
+        Keys::Promote(RingKey { id, file }) => {
+            replace(&file, &portcullis_keys::promote(&read(&file)?, key_id(&id)?).into_diagnostic()?)?;
+            say(&format!("{id} seals from the next start on; remove the other key after session.lifetime"));
+        }
+        Keys::Remove(RingKey { id, file }) => {
+            replace(&file, &portcullis_keys::remove(&read(&file)?, key_id(&id)?).into_diagnostic()?)?;
+            say(&format!("{id} removed"));
         }
         Keys::Export(Export { file, services }) => {
             let roles: Vec<_> = services.into_iter().map(role).collect();
@@ -42,6 +57,19 @@ fn ring(file: &ConfigFile) -> Result<KeyRing> {
         miette::bail!("{} is made by the first `portcullis run`; there is no secret yet", path.display());
     }
     secret_file::key_ring(source, &SystemRandom).into_diagnostic().wrap_err("the cluster secret")
+}
+
+fn key_id(text: &str) -> Result<KeyId> {
+    KeyId::from_hex(text).ok_or_else(|| miette::miette!("{text} is not a key id; `portcullis keys ids` prints them"))
+}
+
+fn read(file: &Path) -> Result<String> {
+    std::fs::read_to_string(file).into_diagnostic().wrap_err_with(|| file.display().to_string())
+}
+
+/// Replaces the file's content in one step, keeping mode and owner; a crash leaves the old or the new one.
+fn replace(file: &Path, text: &str) -> Result<()> {
+    secret_file::replace(file, text.as_bytes()).into_diagnostic().wrap_err_with(|| file.display().to_string())
 }
 
 fn role(name: ServiceName) -> ServiceRole {
