@@ -102,7 +102,8 @@ fn certificates(report: &mut Report<'_>, config: &Config) {
     let list = section.key("certificates");
     for (index, certificate) in config.tls.certificates.iter().enumerate() {
         let names = certificate.chain.first().map(pem::names).unwrap_or_default();
-        let covered: Vec<&str> = hosts.iter().copied().filter(|host| names.iter().any(|name| covers(name, host))).collect();
+        let covered: Vec<&str> =
+            hosts.iter().copied().filter(|host| names.iter().any(|name| covers(name, host))).collect();
         if covered.is_empty() {
             let shown = if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") };
             let message = format!("{} is for {shown}: no route has such a host", certificate.origin.display());

@@ -13,15 +13,8 @@ use crate::report::{Fault, Part, Report};
 const MAX_MISTAKES: usize = 32;
 
 /// Keys whose values may be secrets, or may hold one where they should not.
-const CONFIDENTIAL: [&str; 7] = [
-    "client_secret",
-    "secret",
-    "key",
-    "signing_keys",
-    "tls_client_key",
-    "set_request_headers",
-    "request_params",
-];
+const CONFIDENTIAL: [&str; 7] =
+    ["client_secret", "secret", "key", "signing_keys", "tls_client_key", "set_request_headers", "request_params"];
 
 /// What to say of a key without a value.
 pub(crate) const NO_VALUE: &str = "has no value";

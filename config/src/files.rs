@@ -64,9 +64,9 @@ impl Files {
             self.seen.insert(path.to_owned(), Seen { digest: None, text: None, public: false });
         })?;
         let digest = Some(sha256(&bytes));
-        let text = String::from_utf8(bytes).map_err(|_not_utf8| FileError::NotText).and_then(|text| {
-            if text.trim().is_empty() { Err(FileError::Empty) } else { Ok(Zeroizing::new(text)) }
-        });
+        let text = String::from_utf8(bytes)
+            .map_err(|_not_utf8| FileError::NotText)
+            .and_then(|text| if text.trim().is_empty() { Err(FileError::Empty) } else { Ok(Zeroizing::new(text)) });
         let seen = Seen { digest, text: text.as_ref().ok().cloned(), public: readable_by_everybody(path) };
         self.seen.insert(path.to_owned(), seen);
         text

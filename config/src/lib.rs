@@ -30,6 +30,7 @@ mod load;
 mod model;
 mod pem;
 mod problem;
+mod provider;
 mod report;
 mod route;
 mod schema;
@@ -39,14 +40,15 @@ mod watch;
 pub use environment::{Environment, ProcessEnvironment};
 pub use load::{Loaded, ReferencedFile, from_text, load};
 pub use model::{
-    Assertion, Certificate, ClaimMapping, ClientAuth, Config, Cookie, Decisions, Directories, Drain, Generation,
-    Internal, IssuerFormat, Limits, Listen, Namespace, Provider, ProviderTransport, ReplicaLimits, SameSite, SecretSource,
-    Service, Services, SessionLimits, Siblings, SignIn, Storage, Telemetry, Tls,
+    Assertion, Certificate, Config, Cookie, Decisions, Directories, Drain, Generation, Internal, IssuerFormat, Limits,
+    Listen, Namespace, ReplicaLimits, SameSite, SecretSource, Service, Services, SessionLimits, Siblings, SignIn,
+    Storage, Telemetry, Tls,
 };
 pub use problem::{LoadError, Problem, Warning};
+pub use provider::{ClaimMapping, ClientAuth, Provider, ProviderTransport};
 pub use route::{
-    Action, EncodedSlashes, ExchangeRules, Forward, HeaderEdits, HeaderTemplate, HostPattern, HostRewrite,
-    PathPattern, PathRewrite, Redirect, RedirectPath, Route, Scheme, TemplatePart, Upstream, UpstreamTls,
+    Action, EncodedSlashes, ExchangeRules, Forward, HeaderEdits, HeaderTemplate, HostPattern, HostRewrite, PathPattern,
+    PathRewrite, Redirect, RedirectPath, Route, Scheme, TemplatePart, Upstream, UpstreamTls,
 };
 pub use schema::json_schema as schema;
 pub use secret::SecretText;

@@ -48,7 +48,7 @@ pub fn load(path: &Path, env: &dyn Environment) -> Result<Loaded, LoadError> {
     let name = path.display().to_string();
     // A watcher needs the folder, which a bare file name lacks.
     let path = std::path::absolute(path).unwrap_or_else(|_error| path.to_owned());
-    let base = path.parent().unwrap_or(Path::new("/")).to_owned();
+    let base = path.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned);
     let bytes = match read_settled(&path, MAX_CONFIG_BYTES) {
         Ok(bytes) => bytes,
         Err(error) => return Err(unreadable(&name, path, None, &error)),
@@ -78,6 +78,7 @@ pub fn from_text(text: &str, name: &str, base: &Path, env: &dyn Environment) -> 
 }
 
 /// What one load reads.
+#[derive(Clone, Copy)]
 struct Input<'a> {
     name: &'a str,
     text: &'a str,

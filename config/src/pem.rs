@@ -86,7 +86,14 @@ pub(crate) fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
     let names = names.value.general_names.iter().filter_map(|name| match name {
         GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
         GeneralName::IPAddress(bytes) => address(bytes),
-        _ => None,
+        GeneralName::OtherName(..)
+        | GeneralName::RFC822Name(_)
+        | GeneralName::X400Address(_)
+        | GeneralName::DirectoryName(_)
+        | GeneralName::EDIPartyName(_)
+        | GeneralName::URI(_)
+        | GeneralName::RegisteredID(_)
+        | GeneralName::Invalid(..) => None,
     });
     names.collect()
 }
@@ -129,7 +136,7 @@ fn elliptic(key: &PrivateKeyDer<'_>, curve: &'static EcdsaSigningAlgorithm) -> O
     let pair = match key {
         PrivateKeyDer::Sec1(key) => EcdsaKeyPair::from_private_key_der(curve, key.secret_sec1_der()),
         PrivateKeyDer::Pkcs8(key) => EcdsaKeyPair::from_pkcs8(curve, key.secret_pkcs8_der()),
-        _ => return None,
+        PrivateKeyDer::Pkcs1(_) | _ => return None,
     };
     pair.ok()
 }

@@ -104,6 +104,9 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
+/// For `miette::Report`; [`LoadError::for_terminal`] shows more.
+impl miette::Diagnostic for LoadError {}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         place(f, &self.file, self.line, self.column)?;

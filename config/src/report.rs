@@ -155,7 +155,9 @@ impl<'a> Report<'a> {
             let last = index.saturating_add(1) == steps.len();
             let next = match step {
                 Step::Key(name) => node.entry(name).map(|entry| (entry.key_span.start, &entry.value)),
-                Step::Index(index) => node.as_list().and_then(|list| list.get(*index)).map(|value| (value.place(), value)),
+                Step::Index(index) => {
+                    node.as_list().and_then(|list| list.get(*index)).map(|value| (value.place(), value))
+                }
             };
             let Some((key, value)) = next else { break };
             let at = if last && part == Part::Key { key } else { value.place() };

@@ -229,6 +229,7 @@ pub enum TemplatePart {
 
 /// Deadlines and protocols of a route.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that do not depend on each other")]
 pub struct ExchangeRules {
     /// The whole exchange, from head to last byte; `None`: unlimited.
     pub timeout: Option<Duration>,
@@ -255,4 +256,3 @@ pub enum EncodedSlashes {
     /// Kept as it is, never decoded.
     Keep,
 }
-

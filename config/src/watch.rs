@@ -64,7 +64,8 @@ impl Watcher {
             drop(events.send(Message::Event(event.ok())));
         })?;
         let (changed, changes) = mpsc::sync_channel(1);
-        let mut watch = Watch { system, folders: BTreeSet::new(), names: BTreeSet::new(), files: BTreeMap::new(), changed };
+        let mut watch =
+            Watch { system, folders: BTreeSet::new(), names: BTreeSet::new(), files: BTreeMap::new(), changed };
         watch.follow(files);
         let thread = std::thread::Builder::new().name("config-watch".to_owned()).spawn(move || watch.run(&inbox))?;
         Ok((Self { orders, thread: Some(thread) }, changes))
@@ -205,9 +206,14 @@ impl Watch {
         for path in self.files.keys() {
             collect_names(path, &mut names);
         }
-        let mut folders: BTreeSet<PathBuf> = names.iter().filter_map(|name| name.parent()).map(Path::to_owned).collect();
+        let mut folders: BTreeSet<PathBuf> =
+            names.iter().filter_map(|name| name.parent()).map(Path::to_owned).collect();
         // The first folder that exists above a missing one tells when it appears.
-        folders = folders.iter().filter_map(|folder| folder.ancestors().find(|above| above.is_dir())).map(Path::to_owned).collect();
+        folders = folders
+            .iter()
+            .filter_map(|folder| folder.ancestors().find(|above| above.is_dir()))
+            .map(Path::to_owned)
+            .collect();
         names.extend(folders.iter().cloned());
         for gone in self.folders.difference(&folders) {
             // The watch may have ended with its folder.
@@ -246,7 +252,7 @@ fn collect_names(path: &Path, names: &mut BTreeSet<PathBuf>) {
             names.insert(here.clone());
             links += 1;
             if links <= MAX_LINKS {
-                let parent = here.parent().unwrap_or(Path::new(""));
+                let parent = here.parent().unwrap_or_else(|| Path::new(""));
                 todo.push(parent.join(target).join(rest.as_path()));
             }
             break;

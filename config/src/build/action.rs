@@ -55,13 +55,15 @@ pub(crate) fn redirect(
             return None;
         }
         (Some(path), None) => {
-            build.report.take(&at.key("path_redirect"), super::upstream::absolute_path(&path))?;
+            build.report.take(&at.key("path_redirect"), super::rewrite::absolute_path(&path))?;
             RedirectPath::Replace(path.into())
         }
         (None, Some(prefix)) => {
-            build.report.take(&at.key("prefix_rewrite"), super::upstream::absolute_path(&prefix))?;
+            build.report.take(&at.key("prefix_rewrite"), super::rewrite::absolute_path(&prefix))?;
             if matches!(route, PathPattern::Regex(_)) {
-                build.report.fault(&at.key("prefix_rewrite"), Fault::new("a route with `regex` has no prefix to replace"));
+                build
+                    .report
+                    .fault(&at.key("prefix_rewrite"), Fault::new("a route with `regex` has no prefix to replace"));
             }
             RedirectPath::Prefix(prefix.into())
         }
@@ -89,7 +91,8 @@ pub(crate) fn response(build: &mut Build<'_>, at: &Field<'_>, entry: ResponseEnt
         build.report.fault(&at.key("body"), Fault::new("is longer than 64 KiB"));
     }
     let final_status = StatusCode::from_u16(status).ok().filter(|_| (200..600).contains(&status));
-    let status = final_status.ok_or_else(|| Fault::new(format!("{status} is not the status of an answer")).help("200 to 599 are"));
+    let status = final_status
+        .ok_or_else(|| Fault::new(format!("{status} is not the status of an answer")).help("200 to 599 are"));
     let status = build.report.take(&at.key("status"), status)?;
     Some(Action::Respond { status, body: body.into() })
 }

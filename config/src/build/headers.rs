@@ -75,7 +75,11 @@ pub(crate) fn edits(
 }
 
 /// Response headers with their values.
-pub(crate) fn response_headers(build: &mut Build<'_>, at: &Field<'_>, map: &Ordered<String>) -> Vec<(HeaderName, HeaderValue)> {
+pub(crate) fn response_headers(
+    build: &mut Build<'_>,
+    at: &Field<'_>,
+    map: &Ordered<String>,
+) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers = Vec::new();
     for (name, value) in &map.0 {
         headers.extend(build.report.take(&at.key(name), response_header(name, value)));
@@ -124,7 +128,8 @@ impl<'a> Ours<'a> {
 
 /// A header that an edit may touch at all.
 pub(crate) fn editable(name: &str) -> Result<HeaderName, Fault> {
-    let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_error| Fault::new(format!("`{name}` is not a header name")))?;
+    let header = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_error| Fault::new(format!("`{name}` is not a header name")))?;
     if OF_THE_CONNECTION.contains(&header.as_str()) {
         return Err(Fault::new(format!("`{header}` belongs to the connection and cannot be edited")));
     }
@@ -138,7 +143,8 @@ pub(crate) fn editable(name: &str) -> Result<HeaderName, Fault> {
 /// A response header with its value.
 fn response_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Fault> {
     let header = editable(name)?;
-    let value = HeaderValue::from_str(value).map_err(|_error| Fault::new("holds characters that a header cannot have"))?;
+    let value =
+        HeaderValue::from_str(value).map_err(|_error| Fault::new("holds characters that a header cannot have"))?;
     Ok((header, value))
 }
 
@@ -233,7 +239,15 @@ mod tests {
 
     #[test]
     fn unknown_tokens_and_bad_characters_are_refused() {
-        for text in ["${jwt}", "${pomerium.jvt}", "${pomerium.jwt", "${}", "${pomerium.request.headers[X]}", "a\nb", "${portcullis.request.headers[\"a b\"]}"] {
+        for text in [
+            "${jwt}",
+            "${pomerium.jvt}",
+            "${pomerium.jwt",
+            "${}",
+            "${pomerium.request.headers[X]}",
+            "a\nb",
+            "${portcullis.request.headers[\"a b\"]}",
+        ] {
             assert!(template(text).is_err(), "{text}");
         }
     }
@@ -247,7 +261,16 @@ mod tests {
             claim_headers: vec![("department".into(), header)],
         };
         let ours = Ours::new(Namespace::Portcullis, &assertion);
-        for name in ["X-Portcullis-Jwt-Assertion", "x_portcullis_claim_email", "X.Portcullis-x", "X-Department", "Host", "Connection", "a b", ""] {
+        for name in [
+            "X-Portcullis-Jwt-Assertion",
+            "x_portcullis_claim_email",
+            "X.Portcullis-x",
+            "X-Department",
+            "Host",
+            "Connection",
+            "a b",
+            "",
+        ] {
             assert!(ours.settable(name).is_err(), "{name}");
             assert!(ours.removable(name).is_err(), "{name}");
         }

@@ -81,9 +81,11 @@ pub(crate) fn split_port(authority: &str) -> Result<(&str, Option<u16>), Fault> 
 fn scheme_is_https(scheme: &str) -> Result<(), Fault> {
     match scheme {
         "https" => Ok(()),
-        "http" => Err(Fault::new("`from` is always https").help("the public listener speaks TLS only; `listen.redirect` sends plain HTTP there")),
+        "http" => Err(Fault::new("`from` is always https")
+            .help("the public listener speaks TLS only; `listen.redirect` sends plain HTTP there")),
         "tcp+https" | "udp+https" | "ssh" => {
-            Err(Fault::new(format!("`{scheme}` routes are not supported")).help("routes carry HTTP, WebSocket and gRPC"))
+            Err(Fault::new(format!("`{scheme}` routes are not supported"))
+                .help("routes carry HTTP, WebSocket and gRPC"))
         }
         other => Err(Fault::new(format!("unknown scheme `{other}`")).help("write https://HOST")),
     }
@@ -154,9 +156,19 @@ mod tests {
             assert_eq!(from(text).unwrap(), From { host, port }, "{text}");
         }
         for text in [
-            "wiki.corp.test", "http://a.test", "tcp+https://a.test:22", "ftp://a", "https://a.test/path",
-            "https://a.test?q", "https://u@a.test", "https://a.test:0", "https://a.test:99999", "https://a.test:", "https://",
-            "https://*..test", "https://*é.test",
+            "wiki.corp.test",
+            "http://a.test",
+            "tcp+https://a.test:22",
+            "ftp://a",
+            "https://a.test/path",
+            "https://a.test?q",
+            "https://u@a.test",
+            "https://a.test:0",
+            "https://a.test:99999",
+            "https://a.test:",
+            "https://",
+            "https://*..test",
+            "https://*é.test",
         ] {
             assert!(from(text).is_err(), "{text}");
         }

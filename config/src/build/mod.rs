@@ -5,12 +5,15 @@ mod access;
 mod action;
 mod headers;
 pub(crate) mod host;
+mod path;
 mod provider;
 mod reference;
+mod rewrite;
 mod route;
 mod section;
 mod sign_in;
 mod upstream;
+mod upstream_tls;
 
 use std::collections::BTreeMap;
 use std::path::Path;

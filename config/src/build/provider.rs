@@ -9,8 +9,8 @@ use url::{Host, Url};
 
 use super::Build;
 use crate::field::Field;
-use crate::model::{ClaimMapping, ClientAuth, Provider, ProviderTransport};
 use crate::pem;
+use crate::provider::{ClaimMapping, ClientAuth, Provider, ProviderTransport};
 use crate::report::Fault;
 use crate::schema::{ByteSize, ClaimNames, ClientAuthName, OneOrMany, Ordered, PemText, Period, ProviderEntry};
 
@@ -108,7 +108,8 @@ fn provider_name(name: &str) -> Result<(), Fault> {
 
 /// An issuer identifier (OpenID Connect Core 1.2): https, no query, no fragment; http on loopback only.
 fn issuer(text: &str) -> Result<Url, Fault> {
-    let url = Url::parse(text).map_err(|_error| Fault::new(format!("`{text}` is not a URL")).help("write https://HOST/PATH"))?;
+    let url = Url::parse(text)
+        .map_err(|_error| Fault::new(format!("`{text}` is not a URL")).help("write https://HOST/PATH"))?;
     if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
         return Err(Fault::new("an issuer has neither query nor fragment nor user"));
     }
@@ -141,7 +142,9 @@ fn scopes(given: Option<Vec<String>>) -> Vec<String> {
 fn parameters(build: &mut Build<'_>, at: &Field<'_>, given: Ordered<String>) -> Vec<(String, String)> {
     for (name, _) in &given.0 {
         if OUR_PARAMETERS.contains(&name.as_str()) {
-            build.report.fault(&at.key(name), Fault::new(format!("`{name}` is set by Portcullis itself")).confidential());
+            build
+                .report
+                .fault(&at.key(name), Fault::new(format!("`{name}` is set by Portcullis itself")).confidential());
         }
     }
     given.0
@@ -171,7 +174,8 @@ fn transport(build: &mut Build<'_>, at: &Field<'_>, given: Transport) -> Option<
     for (index, text) in ca.unwrap_or_default().0.iter().enumerate() {
         let at = list.index(index);
         let found = build.pem(&at, text)?;
-        let read = pem::certificates(&found.text).map_err(|error| Fault::new(format!("{}: {error}", found.origin.display())));
+        let read =
+            pem::certificates(&found.text).map_err(|error| Fault::new(format!("{}: {error}", found.origin.display())));
         roots.extend(build.report.take(&at, read)?);
     }
     let timeout = timeout.map_or(TIMEOUT, |period| period.0);

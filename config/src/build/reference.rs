@@ -66,7 +66,9 @@ impl Build<'_> {
             Reference::Env(name) => {
                 let value = self.environment.var(name).map(Zeroizing::new);
                 let found = match value {
-                    Some(text) if text.trim().is_empty() => Err(Fault::new(format!("the environment variable {name} is empty"))),
+                    Some(text) if text.trim().is_empty() => {
+                        Err(Fault::new(format!("the environment variable {name} is empty")))
+                    }
                     Some(text) => Ok(Found { text, origin: PathBuf::from(format!("${name}")) }),
                     None => Err(Fault::new(format!("the environment variable {name} is not set"))),
                 };

@@ -9,13 +9,18 @@ use portcullis_identity::{Needs, ProviderName};
 use portcullis_policy::Program;
 
 use super::headers::{HeaderKeys, Ours};
-use super::upstream::{ForwardKeys, HostKeys, TlsKeys};
+use super::path::{self, PathKeys};
+use super::upstream::{ForwardKeys, HostKeys};
+use super::upstream_tls::TlsKeys;
 use super::{Build, action, headers, host, upstream};
 use crate::digest::Digester;
 use crate::field::Field;
 use crate::report::Fault;
 use crate::route::{Action, EncodedSlashes, ExchangeRules, HostPattern, PathPattern, Route};
-use crate::schema::{EncodedSlashesName, OneOrMany, Period, ReadByPolicy, RedirectEntry, ResponseEntry, RouteEntry, RouteSession, UpstreamsSection};
+use crate::schema::{
+    EncodedSlashesName, OneOrMany, Period, ReadByPolicy, RedirectEntry, ResponseEntry, RouteEntry, RouteSession,
+    UpstreamsSection,
+};
 
 /// The longest name of a route.
 const MAX_NAME: usize = 256;
@@ -91,18 +96,13 @@ struct Sorted {
     session: RouteSession,
 }
 
-struct PathKeys {
-    prefix: Option<String>,
-    path: Option<String>,
-    regex: Option<String>,
-}
-
 struct ActionKeys {
     forward: ForwardKeys,
     redirect: Option<RedirectEntry>,
     response: Option<ResponseEntry>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "the keys of the file, as they are")]
 struct ExchangeKeys {
     timeout: Option<Period>,
     idle_timeout: Option<Period>,
@@ -172,14 +172,7 @@ fn sort(entry: RouteEntry, usual: &UpstreamsSection) -> Sorted {
         client_key: tls_client_key,
         client_key_file: tls_client_key_file,
     };
-    let forward = ForwardKeys {
-        to,
-        prefix_rewrite,
-        regex_rewrite_pattern,
-        regex_rewrite_substitution,
-        host,
-        tls,
-    };
+    let forward = ForwardKeys { to, prefix_rewrite, regex_rewrite_pattern, regex_rewrite_substitution, host, tls };
     Sorted {
         name,
         description,
@@ -211,7 +204,7 @@ fn route(build: &mut Build<'_>, at: &Field<'_>, draft: Draft, around: &Surroundi
     let Sorted { name, description, from, paths, action, headers, exchange, providers, session } =
         sort(entry, around.upstreams);
     let target = build.report.take(&at.key("from"), host::from(&from));
-    let path = path_pattern(build, at, paths);
+    let path = path::pattern(build, at, paths);
     let headers = headers::edits(build, at, &headers, around.response_headers, &around.ours);
     let exchange = self::exchange(&exchange, around.upstreams);
     let (needs, idle) = needs(build, at, providers, session, around);
@@ -256,58 +249,16 @@ fn usual_name(host: &HostPattern, port: Option<u16>, path: &PathPattern) -> Stri
     match path {
         PathPattern::Any => format!("{host}{port}"),
         PathPattern::Prefix(text) | PathPattern::Exact(text) => format!("{host}{port}{text}"),
-        PathPattern::Regex(regex) => format!("{host}{port}~{}", regex.as_str()),
+        PathPattern::Regex(regex) => format!("{host}{port}~{}", path::shown(regex)),
     }
-}
-
-fn path_pattern(build: &mut Build<'_>, at: &Field<'_>, keys: PathKeys) -> Option<PathPattern> {
-    match keys {
-        PathKeys { prefix: None, path: None, regex: None } => Some(PathPattern::Any),
-        PathKeys { prefix: Some(text), path: None, regex: None } => {
-            build.report.take(&at.key("prefix"), plain_path(&text))?;
-            if text == "/" {
-                return Some(PathPattern::Any);
-            }
-            if !text.ends_with('/') {
-                let message = format!("`prefix: {text}` matches `{text}le` too: it is a prefix of the text, not of the path's segments");
-                build.report.warn(&at.key("prefix"), message, Some("end it with `/` to stop at a segment"));
-            }
-            Some(PathPattern::Prefix(text.into()))
-        }
-        PathKeys { prefix: None, path: Some(text), regex: None } => {
-            build.report.take(&at.key("path"), plain_path(&text))?;
-            Some(PathPattern::Exact(text.into()))
-        }
-        PathKeys { prefix: None, path: None, regex: Some(text) } => {
-            let whole = format!(r"\A(?:{text})\z");
-            let regex = build.report.take(&at.key("regex"), upstream::expression(&whole, &text))?;
-            Some(PathPattern::Regex(Arc::new(regex)))
-        }
-        PathKeys { prefix, path: _, regex } => {
-            let (key, other) = match (prefix, regex) {
-                (Some(_), Some(_)) => ("regex", "prefix"),
-                (Some(_), None) => ("path", "prefix"),
-                (None, _) => ("regex", "path"),
-            };
-            build.report.fault(&at.key(key), Fault::new(format!("contradicts `{other}`")).help("a route has one of `prefix`, `path` and `regex`"));
-            None
-        }
-    }
-}
-
-/// A path that a canonical request can have: no query, no dot segments.
-fn plain_path(text: &str) -> Result<(), Fault> {
-    upstream::absolute_path(text)?;
-    if text.contains(['?', '#']) {
-        return Err(Fault::new("a path has neither query nor fragment"));
-    }
-    Ok(())
 }
 
 fn action(build: &mut Build<'_>, at: &Field<'_>, keys: ActionKeys, path: Option<&PathPattern>) -> Option<Action> {
     let ActionKeys { forward, redirect, response } = keys;
     match (forward.to.is_some(), redirect, response) {
-        (true, None, None) => upstream::forward(build, at, forward, path?).map(|forward| Action::Forward(Arc::new(forward))),
+        (true, None, None) => {
+            upstream::forward(build, at, forward, path?).map(|forward| Action::Forward(Arc::new(forward)))
+        }
         (false, Some(redirect), None) => {
             idle_keys(build, at, &forward);
             action::redirect(build, &at.key("redirect"), redirect, path?)
@@ -391,7 +342,9 @@ fn needs(
     let at = at.key("session");
     for (key, period) in [("max_age", max_age), ("idle", idle)] {
         if period.is_some_and(|period| period.0.is_zero()) {
-            build.report.fault(&at.key(key), Fault::new("must be longer than 0").help("leave the key out for no limit"));
+            build
+                .report
+                .fault(&at.key(key), Fault::new("must be longer than 0").help("leave the key out for no limit"));
         }
     }
     let needs = Needs {
@@ -406,7 +359,11 @@ fn needs(
 /// program, the files of its TLS.
 fn route_digest(route: &Route, around: &Surroundings<'_>) -> [u8; 32] {
     let mut digest = Digester::new();
-    digest.part(&route.digest).part(&route.policy.digest()).part(&around.public_port.to_be_bytes());
+    digest
+        .part(route.name.as_bytes())
+        .part(&route.digest)
+        .part(&route.policy.digest())
+        .part(&around.public_port.to_be_bytes());
     if let Action::Forward(forward) = &route.action {
         digest.part(&forward.tls.digest);
     }

@@ -12,15 +12,15 @@ use url::Url;
 use super::Build;
 use crate::field::Field;
 use crate::model::{
-    Assertion, Decisions, Directories, Drain, Internal, IssuerFormat, Limits, Listen, Namespace, ReplicaLimits, SecretSource,
-    Service, Services, SessionLimits, Siblings, Storage, Telemetry, Tls,
+    Assertion, Decisions, Directories, Drain, Internal, IssuerFormat, Limits, Listen, Namespace, ReplicaLimits,
+    SecretSource, Service, Services, SessionLimits, Siblings, Storage, Telemetry, Tls,
 };
 use crate::pem;
 use crate::report::Fault;
 use crate::schema::{
     Address, AssertionSection, CertificateEntry, ClaimHeaders, DecisionsSection, DirectoriesSection, DrainSection,
-    EngineName, InternalSection, IssuerFormatName, LimitsSection, ListenSection, OneOrMany, Period, Reference, ReplicaSection,
-    ServiceName, SessionSection, SiblingsSection, StorageSection, Switch, TelemetrySection, TlsSection,
+    EngineName, InternalSection, IssuerFormatName, LimitsSection, ListenSection, OneOrMany, Period, Reference,
+    ReplicaSection, ServiceName, SessionSection, SiblingsSection, StorageSection, Switch, TelemetrySection, TlsSection,
 };
 
 /// The broker's port for other hosts.
@@ -80,7 +80,7 @@ fn sibling(text: &str, usual_port: u16) -> Result<Url, Fault> {
 }
 
 /// Directories: the file's, systemd's, or the usual ones.
-pub(crate) fn directories(build: &mut Build<'_>, section: DirectoriesSection) -> Directories {
+pub(crate) fn directories(build: &Build<'_>, section: DirectoriesSection) -> Directories {
     let DirectoriesSection { run_dir, state_dir } = section;
     let place = |given: Option<PathBuf>, variable: &str, usual: &str| {
         let given = given.map(|path| build.resolve(&path));
@@ -95,7 +95,12 @@ pub(crate) fn directories(build: &mut Build<'_>, section: DirectoriesSection) ->
 }
 
 /// Addresses, with the port that users type.
-pub(crate) fn listen(build: &mut Build<'_>, section: ListenSection, services: &Services, siblings: &Siblings) -> Listen {
+pub(crate) fn listen(
+    build: &mut Build<'_>,
+    section: ListenSection,
+    services: &Services,
+    siblings: &Siblings,
+) -> Listen {
     let ListenSection { public, public_port, redirect, internal, telemetry } = section;
     let at = Field::Root.key("listen");
     let public: Vec<SocketAddr> = match public {
@@ -119,7 +124,7 @@ pub(crate) fn listen(build: &mut Build<'_>, section: ListenSection, services: &S
         authn: address(authn, looked_for(Service::Authn, siblings.authn.as_ref())),
     };
     let listen = Listen {
-        public_port: public_port.or(public.first().map(SocketAddr::port)).unwrap_or(443),
+        public_port: public_port.or_else(|| public.first().map(SocketAddr::port)).unwrap_or(443),
         public,
         redirect: address(redirect, None),
         internal,
@@ -154,7 +159,9 @@ fn collisions(build: &mut Build<'_>, at: &Field<'_>, listen: &Listen) {
             address.port() != 0 && other.port() == address.port() && (anywhere || other.ip() == address.ip())
         };
         // Both families of "everywhere" side by side are two sockets.
-        let twins = |other: &SocketAddr| other.ip().is_unspecified() && address.ip().is_unspecified() && other.is_ipv4() != address.is_ipv4();
+        let twins = |other: &SocketAddr| {
+            other.ip().is_unspecified() && address.ip().is_unspecified() && other.is_ipv4() != address.is_ipv4()
+        };
         if taken.iter().any(|other| clash(other) && !twins(other)) {
             build.report.fault(&at.key(name), Fault::new(format!("{address} is taken by another listener")));
         }
@@ -213,7 +220,10 @@ pub(crate) fn secret(
     let Some(reference) = reference else {
         if siblings.broker.is_some() || siblings.authn.is_some() {
             let fault = Fault::new("services on several hosts need the same `secret`");
-            build.report.fault(&Field::Root.key("siblings"), fault.help("write `secret: {file: PATH}`; `portcullis keys` makes one"));
+            build.report.fault(
+                &Field::Root.key("siblings"),
+                fault.help("write `secret: {file: PATH}`; `portcullis keys` makes one"),
+            );
         }
         return Some(SecretSource::StateFile(directories.state.join("secret")));
     };
@@ -257,7 +267,9 @@ pub(crate) fn assertion(build: &mut Build<'_>, section: AssertionSection, namesp
     let at = at.key("claim_headers");
     let mut headers = Vec::new();
     let named: Vec<(String, String)> = match claim_headers {
-        ClaimHeaders::Claims(claims) => claims.into_iter().map(|claim| (claim_header(&claim, namespace), claim)).collect(),
+        ClaimHeaders::Claims(claims) => {
+            claims.into_iter().map(|claim| (claim_header(&claim, namespace), claim)).collect()
+        }
         ClaimHeaders::Named(map) => map.into_iter().collect(),
     };
     for (header, claim) in named {

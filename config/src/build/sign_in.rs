@@ -35,7 +35,11 @@ pub(crate) fn sign_in(
     }
     if namespace == Namespace::Pomerium {
         let lost = "`namespace: pomerium` gives up the `__Host-` prefix of cookies: a neighbouring host of the same domain can then plant them";
-        build.report.warn(&Field::Root.key("namespace"), lost, Some("go back to `portcullis` once nothing depends on the old names"));
+        build.report.warn(
+            &Field::Root.key("namespace"),
+            lost,
+            Some("go back to `portcullis` once nothing depends on the old names"),
+        );
     }
     SignIn {
         host: host.unwrap_or_else(|| Arc::from("")),
@@ -102,11 +106,16 @@ fn cookie_name(name: String, namespace: Namespace) -> Result<String, Fault> {
 fn cookie_domain(domain: &str, namespace: Namespace) -> Result<Arc<str>, Fault> {
     match namespace {
         Namespace::Portcullis => {
-            Err(Fault::new("our cookies belong to one host each").help("`domain` works only with `namespace: pomerium`"))
+            Err(Fault::new("our cookies belong to one host each")
+                .help("`domain` works only with `namespace: pomerium`"))
         }
         Namespace::Pomerium => {
             let host = host::canonical(domain.strip_prefix('.').unwrap_or(domain))?;
-            if host.contains('.') { Ok(host) } else { Err(Fault::new(format!("`{domain}` has only one label, which browsers refuse"))) }
+            if host.contains('.') {
+                Ok(host)
+            } else {
+                Err(Fault::new(format!("`{domain}` has only one label, which browsers refuse")))
+            }
         }
     }
 }

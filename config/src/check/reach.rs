@@ -18,7 +18,10 @@ pub(crate) fn routes(report: &mut Report<'_>, routes: &[Arc<Route>]) {
         let same_port = hosts.get(&(&route.host, route.port)).and_then(|host| host.earlier(&route.path));
         let earlier = any_port.or(same_port).and_then(|index| routes.get(index));
         if let Some(earlier) = earlier {
-            if same_path(&earlier.path, &route.path) && earlier.port == route.port && same_target(&earlier.action, &route.action) {
+            if same_path(&earlier.path, &route.path)
+                && earlier.port == route.port
+                && same_target(&earlier.action, &route.action)
+            {
                 let fault = Fault::new(format!("repeats the route on line {}", earlier.line));
                 report.fault(&at, fault.help("merge their policies: only the first would ever be asked"));
             } else {
@@ -94,7 +97,9 @@ fn same_target(a: &Action, b: &Action) -> bool {
             *upstreams == b.upstreams
         }
         (Action::Redirect(a), Action::Redirect(b)) => same_redirect(a, b),
-        (Action::Respond { status, body }, Action::Respond { status: other, body: text }) => status == other && body == text,
+        (Action::Respond { status, body }, Action::Respond { status: other, body: text }) => {
+            status == other && body == text
+        }
         _ => false,
     }
 }
@@ -103,8 +108,15 @@ fn same_redirect(a: &Redirect, b: &Redirect) -> bool {
     let Redirect { scheme, host, port, path, status, strip_query } = a;
     let same_path = match (path, &b.path) {
         (RedirectPath::Keep, RedirectPath::Keep) => true,
-        (RedirectPath::Replace(a), RedirectPath::Replace(b)) | (RedirectPath::Prefix(a), RedirectPath::Prefix(b)) => a == b,
+        (RedirectPath::Replace(a), RedirectPath::Replace(b)) | (RedirectPath::Prefix(a), RedirectPath::Prefix(b)) => {
+            a == b
+        }
         _ => false,
     };
-    same_path && *scheme == b.scheme && *host == b.host && *port == b.port && *status == b.status && *strip_query == b.strip_query
+    same_path
+        && *scheme == b.scheme
+        && *host == b.host
+        && *port == b.port
+        && *status == b.status
+        && *strip_query == b.strip_query
 }

@@ -1,18 +1,20 @@
 //! The file's shape, as serde reads it and as editors see it: nothing here is resolved or checked beyond it.
 
 mod provider;
+mod reference;
 mod route;
 mod scalar;
 mod section;
 
 pub(crate) use provider::{ClaimNames, ClientAuthName, ProviderEntry};
+pub(crate) use reference::{PemText, Reference};
 pub(crate) use route::{EncodedSlashesName, RedirectEntry, ResponseEntry, RouteEntry, RouteSession, UpstreamText};
-pub(crate) use scalar::{Address, ByteSize, OneOrMany, Ordered, Period, PemText, ReadByPolicy, Reference, Switch};
+pub(crate) use scalar::{Address, ByteSize, OneOrMany, Ordered, Period, ReadByPolicy, Switch};
 pub(crate) use section::{
     AssertionSection, CertificateEntry, ClaimHeaders, CookieSection, DecisionsSection, DirectoriesSection,
-    DrainSection, EngineName, InternalSection, IssuerFormatName, LimitsSection, ListenSection, NamespaceName, ReplicaSection,
-    SameSiteName, ServiceName, SessionSection, SiblingsSection, SignInSection, StorageSection, TelemetrySection,
-    TlsSection, UpstreamsSection,
+    DrainSection, EngineName, InternalSection, IssuerFormatName, LimitsSection, ListenSection, NamespaceName,
+    ReplicaSection, SameSiteName, ServiceName, SessionSection, SiblingsSection, SignInSection, StorageSection,
+    TelemetrySection, TlsSection, UpstreamsSection,
 };
 
 use schemars::JsonSchema;

@@ -10,6 +10,7 @@ use super::{OneOrMany, Ordered, PemText, Period, ReadByPolicy, Reference};
 /// A route: which requests, who may, and what happens to them.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "the keys of the reference, as they are")]
 pub(crate) struct RouteEntry {
     /// The label of metrics, events and the portal; unique. Default: made of `from` and the path.
     #[serde(default)]

@@ -1,10 +1,9 @@
-//! The small shapes that values of the file have: durations, sizes, addresses, references, one or many.
+//! The small shapes that values of the file have: durations, sizes, addresses, one or many.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -31,24 +30,6 @@ pub(crate) struct Address(pub(crate) SocketAddr);
 pub(crate) enum Switch {
     Off,
     On(Address),
-}
-
-/// Where a value that does not belong into the file is found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Reference {
-    /// `{file: /etc/portcullis/idp}`
-    File(PathBuf),
-    /// `{env: IDP_SECRET}`
-    Env(String),
-    /// `{credential: idp}`, below `$CREDENTIALS_DIRECTORY`
-    Credential(String),
-}
-
-/// A PEM text that is no secret: written in the file, or referenced.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum PemText {
-    Inline(String),
-    Reference(Reference),
 }
 
 /// One value, or a list of them.
@@ -193,107 +174,6 @@ from_text!(
     "off, or an address with its port, such as 127.0.0.1:80 or \":80\"",
     json_schema!({"type": "string", "pattern": "^(off|.*:[0-9]+)$"})
 );
-
-/// How a reference looks once its shape is known.
-#[derive(serde::Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct ReferenceShape {
-    /// A file; relative to the folder of the configuration.
-    file: Option<PathBuf>,
-    /// An environment variable.
-    env: Option<String>,
-    /// A systemd credential (`LoadCredential=`).
-    credential: Option<String>,
-}
-
-/// What to say to somebody who writes a secret into the file.
-const NOT_HERE: &str = "a secret does not stand in the configuration: write {file: PATH}, {env: NAME} or {credential: NAME}";
-
-impl<'de> Deserialize<'de> for Reference {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Shape;
-        impl<'de> Visitor<'de> for Shape {
-            type Value = Reference;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("{file: PATH}, {env: NAME} or {credential: NAME}")
-            }
-
-            // Neither text nor number is echoed: it may be the secret.
-            fn visit_str<E: de::Error>(self, _secret: &str) -> Result<Reference, E> {
-                Err(E::custom(NOT_HERE))
-            }
-
-            fn visit_u64<E: de::Error>(self, _secret: u64) -> Result<Reference, E> {
-                Err(E::custom(NOT_HERE))
-            }
-
-            fn visit_i64<E: de::Error>(self, _secret: i64) -> Result<Reference, E> {
-                Err(E::custom(NOT_HERE))
-            }
-
-            fn visit_f64<E: de::Error>(self, _secret: f64) -> Result<Reference, E> {
-                Err(E::custom(NOT_HERE))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Reference, A::Error> {
-                let shape = ReferenceShape::deserialize(MapAccessDeserializer::new(map))?;
-                match shape {
-                    ReferenceShape { file: Some(path), env: None, credential: None } => Ok(Reference::File(path)),
-                    ReferenceShape { file: None, env: Some(name), credential: None } => Ok(Reference::Env(name)),
-                    ReferenceShape { file: None, env: None, credential: Some(name) } => Ok(Reference::Credential(name)),
-                    _ => Err(de::Error::custom("exactly one of `file`, `env` and `credential` says where it is")),
-                }
-            }
-        }
-        deserializer.deserialize_any(Shape)
-    }
-}
-
-impl JsonSchema for Reference {
-    fn schema_name() -> Cow<'static, str> {
-        "Reference".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut schema = ReferenceShape::json_schema(generator);
-        schema.insert("minProperties".into(), 1.into());
-        schema.insert("maxProperties".into(), 1.into());
-        schema
-    }
-}
-
-impl<'de> Deserialize<'de> for PemText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Shape;
-        impl<'de> Visitor<'de> for Shape {
-            type Value = PemText;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("PEM text, {file: PATH}, {env: NAME} or {credential: NAME}")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<PemText, E> {
-                Ok(PemText::Inline(text.to_owned()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PemText, A::Error> {
-                Reference::deserialize(MapAccessDeserializer::new(map)).map(PemText::Reference)
-            }
-        }
-        deserializer.deserialize_any(Shape)
-    }
-}
-
-impl JsonSchema for PemText {
-    fn schema_name() -> Cow<'static, str> {
-        "PemText".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({"anyOf": [{"type": "string"}, generator.subschema_for::<Reference>()]})
-    }
-}
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -6,7 +6,8 @@ use portcullis_config::load;
 
 use crate::scene::{HEAD, Scene, public};
 
-const TEXT: &str = "routes:\n  - from: https://a.test\n    to: http://b:8080\n    allow_public_unauthenticated_access: true\n";
+const TEXT: &str =
+    "routes:\n  - from: https://a.test\n    to: http://b:8080\n    allow_public_unauthenticated_access: true\n";
 
 #[test]
 fn a_file_and_what_it_references_are_listed_with_their_content() {
@@ -44,7 +45,8 @@ fn an_error_lists_the_files_that_were_looked_for() {
     let path = scene.path("p.yaml");
     fs::write(&path, format!("secret: {{file: later}}\n{TEXT}")).unwrap();
     let error = load(&path, &scene.variables).unwrap_err();
-    let listed: Vec<(bool, bool)> = error.files().iter().map(|file| (file.path.ends_with("later"), file.digest.is_some())).collect();
+    let listed: Vec<(bool, bool)> =
+        error.files().iter().map(|file| (file.path.ends_with("later"), file.digest.is_some())).collect();
     assert_eq!(listed, [(false, true), (true, false)]);
 }
 
@@ -60,9 +62,10 @@ fn no_file_that_is_cut_inside_a_line_is_taken() {
     load(&path, &scene.variables).unwrap();
     let mut taken = 0;
     for end in 0..text.len() {
-        fs::write(&path, &text[..end]).unwrap();
+        fs::write(&path, text.get(..end).unwrap()).unwrap();
         if load(&path, &scene.variables).is_ok() {
-            assert!(text[..end].ends_with('\n'), "taken: {:?}", &text[..end]);
+            let cut = text.get(..end).unwrap();
+            assert!(cut.ends_with('\n'), "taken: {cut:?}");
             taken += 1;
         }
     }
@@ -75,6 +78,7 @@ fn relative_paths_are_relative_to_the_file() {
     let scene = Scene::new();
     fs::create_dir(scene.path("etc")).unwrap();
     let path = scene.path("etc/p.yaml");
-    fs::write(&path, format!("secret: {{file: ../ring}}\n{}", public("to: https://a\ntls_custom_ca_file: ../ca.pem"))).unwrap();
+    fs::write(&path, format!("secret: {{file: ../ring}}\n{}", public("to: https://a\ntls_custom_ca_file: ../ca.pem")))
+        .unwrap();
     load(&path, &scene.variables).unwrap();
 }

@@ -58,7 +58,11 @@ fn keys() {
         (section("tls: !pem {}"), "", "tag"),
         (section("limits: {connections: -1}"), "1:23: limits.connections: ", "expected"),
         (section("limits: {connections: 0}"), "1:23: limits.connections: ", "at least 1"),
-        (section("limits: {trusted_proxies: [10.0.0.1/8]}"), "1:28: limits.trusted_proxies[0]: ", "10.0.0.0/8 or 10.0.0.1"),
+        (
+            section("limits: {trusted_proxies: [10.0.0.1/8]}"),
+            "1:28: limits.trusted_proxies[0]: ",
+            "10.0.0.0/8 or 10.0.0.1",
+        ),
         (section("limits: {trusted_proxies: [0.0.0.0/0]}"), "1:28: limits.trusted_proxies[0]: ", "everybody"),
         (section("limits: {trusted_proxies: [proxy]}"), "1:28: limits.trusted_proxies[0]: ", "neither a network"),
         (section("siblings: {broker: http://b:5443}"), "1:20: siblings.broker: ", "not the https address"),
@@ -100,38 +104,82 @@ fn mistakes_are_reported_together() {
     assert_eq!(places, ["1:11", "2:21", "5:5", "6:14", "7:5", "8:30"], "{said}");
 }
 
+/// The keys of a provider that begin at 1:20, where and why they are refused.
+const PROVIDERS: &[(&str, &str, &str)] = &[
+    ("client_id: a", "1:19: providers.corp: ", "`issuer` is missing"),
+    ("issuer: 'https://idp.test'", "1:19: providers.corp: ", "`client_id` is missing"),
+    ("issuer: 'http://idp.test', client_id: a", "1:28: providers.corp.issuer: ", "https; plain http"),
+    ("issuer: idp.test, client_id: a", "1:28: providers.corp.issuer: ", "not a URL"),
+    ("issuer: 'https://idp.test?x=1', client_id: a", "1:28: providers.corp.issuer: ", "neither query"),
+    ("issuer: 'https://idp.test', client_id: ''", "1:59: providers.corp.client_id: ", "empty"),
+    (
+        "issuer: 'https://i.test', client_id: a, client_secret: canary-5f3b1c",
+        "1:75: providers.corp.client_secret: ",
+        "{file: PATH}",
+    ),
+    (
+        "issuer: 'https://i.test', client_id: a, client_secret: 12345",
+        "1:75: providers.corp.client_secret: ",
+        "{file: PATH}",
+    ),
+    (
+        "issuer: 'https://i.test', client_id: a, client_secret: {file: nope}",
+        "1:82: providers.corp.client_secret.file: ",
+        "cannot be read",
+    ),
+    (
+        "issuer: 'https://i.test', client_id: a, client_secret: {file: empty}",
+        "1:82: providers.corp.client_secret.file: ",
+        "is empty",
+    ),
+    (
+        "issuer: 'https://i.test', client_id: a, client_secret: {env: NOPE}",
+        "1:81: providers.corp.client_secret.env: ",
+        "not set",
+    ),
+    (
+        "issuer: 'https://i.test', client_id: a, client_secret: {credential: x}",
+        "1:88: providers.corp.client_secret.credential: ",
+        "LoadCredential=",
+    ),
+    (
+        "issuer: 'https://i.test', client_id: a, client_secret: {file: a, env: B}",
+        "1:75: providers.corp.client_secret: ",
+        "exactly one",
+    ),
+    (
+        "issuer: 'https://i.test', client_id: a, client_secret: {fiel: idp}",
+        "1:76: providers.corp.client_secret.fiel: ",
+        "did you mean `file`?",
+    ),
+    (
+        "issuer: 'https://i.test', client_id: a, client_auth: basic",
+        "1:73: providers.corp.client_auth: ",
+        "no `client_secret`",
+    ),
+    ("issuer: 'https://i.test', client_id: a, ca: {file: garbage}", "1:64: providers.corp.ca", "cannot be read"),
+    ("issuer: 'https://i.test', client_id: a, ca: {file: empty}", "", "is empty"),
+    ("issuer: 'https://i.test', client_id: a, ca: {file: idp}", "", "no PEM certificate"),
+    (
+        "issuer: 'https://i.test', client_id: a, request_params: {state: x}",
+        "1:84: providers.corp.request_params.state: ",
+        "set by Portcullis",
+    ),
+    ("issuer: 'https://i.test', client_id: a, timeout: 0", "1:69: providers.corp.timeout: ", "longer than 0"),
+    ("issuer: 'https://i.test', client_id: a, egress_proxy: x", "1:74: providers.corp.egress_proxy: ", "a proxy"),
+];
+
 #[test]
 fn providers() {
     let scene = Scene::new();
     let mut table = Table::default();
     let with = |provider: &str| format!("providers: {{corp: {{{provider}}}}}\n{}", public("to: http://a.test"));
     let good = with("issuer: 'https://idp.test/realms/x', client_id: a, client_secret: {file: idp}");
-    for (provider, place, message) in [
-        ("client_id: a", "1:19: providers.corp: ", "`issuer` is missing"),
-        ("issuer: 'https://idp.test'", "1:19: providers.corp: ", "`client_id` is missing"),
-        ("issuer: 'http://idp.test', client_id: a", "1:28: providers.corp.issuer: ", "https; plain http"),
-        ("issuer: idp.test, client_id: a", "1:28: providers.corp.issuer: ", "not a URL"),
-        ("issuer: 'https://idp.test?x=1', client_id: a", "1:28: providers.corp.issuer: ", "neither query"),
-        ("issuer: 'https://idp.test', client_id: ''", "1:59: providers.corp.client_id: ", "empty"),
-        ("issuer: 'https://i.test', client_id: a, client_secret: canary-5f3b1c", "1:75: providers.corp.client_secret: ", "{file: PATH}"),
-        ("issuer: 'https://i.test', client_id: a, client_secret: 12345", "1:75: providers.corp.client_secret: ", "{file: PATH}"),
-        ("issuer: 'https://i.test', client_id: a, client_secret: {file: nope}", "1:82: providers.corp.client_secret.file: ", "cannot be read"),
-        ("issuer: 'https://i.test', client_id: a, client_secret: {file: empty}", "1:82: providers.corp.client_secret.file: ", "is empty"),
-        ("issuer: 'https://i.test', client_id: a, client_secret: {env: NOPE}", "1:81: providers.corp.client_secret.env: ", "not set"),
-        ("issuer: 'https://i.test', client_id: a, client_secret: {credential: x}", "1:88: providers.corp.client_secret.credential: ", "LoadCredential="),
-        ("issuer: 'https://i.test', client_id: a, client_secret: {file: a, env: B}", "1:75: providers.corp.client_secret: ", "exactly one"),
-        ("issuer: 'https://i.test', client_id: a, client_secret: {fiel: idp}", "1:76: providers.corp.client_secret.fiel: ", "did you mean `file`?"),
-        ("issuer: 'https://i.test', client_id: a, client_auth: basic", "1:73: providers.corp.client_auth: ", "no `client_secret`"),
-        ("issuer: 'https://i.test', client_id: a, ca: {file: garbage}", "1:64: providers.corp.ca", "cannot be read"),
-        ("issuer: 'https://i.test', client_id: a, ca: {file: empty}", "", "is empty"),
-        ("issuer: 'https://i.test', client_id: a, ca: {file: idp}", "", "no PEM certificate"),
-        ("issuer: 'https://i.test', client_id: a, request_params: {state: x}", "1:84: providers.corp.request_params.state: ", "set by Portcullis"),
-        ("issuer: 'https://i.test', client_id: a, timeout: 0", "1:69: providers.corp.timeout: ", "longer than 0"),
-        ("issuer: 'https://i.test', client_id: a, egress_proxy: x", "1:74: providers.corp.egress_proxy: ", "a proxy"),
-    ] {
+    for &(provider, place, message) in PROVIDERS {
         table.check(&scene, (&with(provider), place, message), &good);
     }
-    let twice = "providers:\n  a: {issuer: 'https://i.test', client_id: x}\n  b: {issuer: 'https://i.test', client_id: x}\n";
+    let twice =
+        "providers:\n  a: {issuer: 'https://i.test', client_id: x}\n  b: {issuer: 'https://i.test', client_id: x}\n";
     let said = scene.refused(&format!("{twice}{}", public("to: http://a.test")));
     assert!(said.starts_with("3:6: providers.b: is the same client"), "{said}");
     scene.loaded(&with("issuer: 'http://localhost:5556/dex', client_id: a, ca: [{file: ca.pem}]"));
@@ -170,7 +218,11 @@ fn names_and_cookies() {
         ("cookie: {name: mine}", "1:16: cookie.name: ", "__Host-mine"),
         ("cookie: {name: 'a b'}", "1:16: cookie.name: ", "not the name of a cookie"),
         ("namespace: pomerium\ncookie: {domain: test}", "2:18: cookie.domain: ", "one label"),
-        ("namespace: pomerium\ncookie: {domain: corp.test}\nsign_in: {host: auth.other.test}", "2:18: cookie.domain: ", "not in this domain"),
+        (
+            "namespace: pomerium\ncookie: {domain: corp.test}\nsign_in: {host: auth.other.test}",
+            "2:18: cookie.domain: ",
+            "not in this domain",
+        ),
     ] {
         table.check(&scene, (&section(bad), place, message), &good);
     }
@@ -180,7 +232,8 @@ fn names_and_cookies() {
 #[test]
 fn a_sign_in_needs_its_host_and_a_provider() {
     let scene = Scene::new();
-    let route = "routes:\n  - from: https://wiki.corp.test\n    to: http://a.test\n    allow_any_authenticated_user: true\n";
+    let route =
+        "routes:\n  - from: https://wiki.corp.test\n    to: http://a.test\n    allow_any_authenticated_user: true\n";
     let head = "sign_in: {host: auth.corp.test}\n";
     let said = scene.refused(route);
     assert!(said.contains("`sign_in.host` is missing") && said.contains("there is no provider"), "{said}");

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use portcullis_config::{Environment, LoadError, Loaded, Route, from_text};
 
 /// Every secret that a scene plants: none may appear in what a load says.
-pub const CANARY: &str = "canary-5f3b1c";
+pub(crate) const CANARY: &str = "canary-5f3b1c";
 
 /// A sign-in host and a provider, on two lines: `routes:` follows on line 3.
-pub const HEAD: &str = "sign_in: {host: auth.corp.test}\n\
+pub(crate) const HEAD: &str = "sign_in: {host: auth.corp.test}\n\
     providers: {corp: {issuer: 'https://idp.corp.test', client_id: portcullis}}\n";
 
 #[derive(Debug, Default)]
-pub struct Variables(pub BTreeMap<String, String>);
+pub(crate) struct Variables(pub(crate) BTreeMap<String, String>);
 
 impl Environment for Variables {
     fn var(&self, name: &str) -> Option<String> {
@@ -24,14 +24,14 @@ impl Environment for Variables {
 }
 
 #[derive(Debug)]
-pub struct Scene {
+pub(crate) struct Scene {
     folder: tempfile::TempDir,
-    pub variables: Variables,
+    pub(crate) variables: Variables,
 }
 
 impl Scene {
     /// `idp`, `ring` (secrets), `empty`, `garbage`, and the certificates `wiki`, `other` and `ca` as `.pem` with `.key`.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let scene = Self { folder, variables: Variables::default() };
         scene.secret("idp", &format!("{CANARY}\n"));
@@ -46,30 +46,30 @@ impl Scene {
         scene
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// A file that only its owner may read.
-    pub fn secret(&self, name: &str, text: &str) {
+    pub(crate) fn secret(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn load(&self, text: &str) -> Result<Loaded, LoadError> {
+    pub(crate) fn load(&self, text: &str) -> Result<Loaded, LoadError> {
         from_text(text, "p.yaml", self.folder(), &self.variables)
     }
 
-    pub fn loaded(&self, text: &str) -> Loaded {
+    pub(crate) fn loaded(&self, text: &str) -> Loaded {
         self.load(text).unwrap_or_else(|error| panic!("{text}\n{error}"))
     }
 
     /// The problems as `line:column: field: message (help)`, one a line.
-    pub fn refused(&self, text: &str) -> String {
+    pub(crate) fn refused(&self, text: &str) -> String {
         match self.load(text) {
             Ok(_) => panic!("taken:\n{text}"),
             Err(error) => error.to_string().lines().map(|line| line.replace("p.yaml:", "") + "\n").collect(),
@@ -77,7 +77,7 @@ impl Scene {
     }
 
     /// The one route of a configuration with a public policy and these lines.
-    pub fn route(&self, lines: &str) -> std::sync::Arc<Route> {
+    pub(crate) fn route(&self, lines: &str) -> std::sync::Arc<Route> {
         let loaded = self.loaded(&public(lines));
         std::sync::Arc::clone(&loaded.config.routes[0])
     }
@@ -85,20 +85,20 @@ impl Scene {
 
 /// A configuration with one public route for `https://wiki.corp.test`; `lines` are its further keys and
 /// begin on line 4.
-pub fn public(lines: &str) -> String {
+pub(crate) fn public(lines: &str) -> String {
     let indented: String = lines.lines().map(|line| format!("    {line}\n")).collect();
     format!("routes:\n  - from: https://wiki.corp.test\n    allow_public_unauthenticated_access: true\n{indented}")
 }
 
 /// Looks at a whole table before it complains, so that one run shows every line that is wrong.
 #[derive(Debug, Default)]
-pub struct Table {
+pub(crate) struct Table {
     wrong: Vec<String>,
 }
 
 impl Table {
     /// Refuses `bad` with a line that begins with `place` and contains `message`, without any secret; takes `good`.
-    pub fn check(&mut self, scene: &Scene, (bad, place, message): (&str, &str, &str), good: &str) {
+    pub(crate) fn check(&mut self, scene: &Scene, (bad, place, message): (&str, &str, &str), good: &str) {
         let said = match scene.load(bad) {
             Ok(_) => "nothing".to_owned(),
             Err(error) => error.to_string().replace("p.yaml:", ""),

@@ -24,13 +24,34 @@ fn the_keys_of_design_are_there() {
     let schema = schema();
     let sections = schema["properties"].as_object().unwrap();
     for section in [
-        "services", "directories", "listen", "tls", "sign_in", "providers", "session", "cookie", "namespace", "secret",
-        "replica", "storage", "assertion", "upstreams", "limits", "drain", "telemetry", "decisions", "siblings", "policies", "routes",
+        "services",
+        "directories",
+        "listen",
+        "tls",
+        "sign_in",
+        "providers",
+        "session",
+        "cookie",
+        "namespace",
+        "secret",
+        "replica",
+        "storage",
+        "assertion",
+        "upstreams",
+        "limits",
+        "drain",
+        "telemetry",
+        "decisions",
+        "siblings",
+        "policies",
+        "routes",
     ] {
         assert!(sections.contains_key(section), "{section}");
     }
     let route = &schema["$defs"]["RouteEntry"]["properties"];
-    for key in ["from", "to", "prefix", "policy", "allowed_users", "tls_custom_ca_file", "set_request_headers", "session"] {
+    for key in
+        ["from", "to", "prefix", "policy", "allowed_users", "tls_custom_ca_file", "set_request_headers", "session"]
+    {
         assert!(route[key].is_object(), "{key}");
     }
 }

@@ -37,8 +37,16 @@ fn odd_things_are_pointed_out() {
         ("namespace: pomerium\ncookie: {domain: corp.test}\n", "2:18: ", "whoever runs it"),
         ("cookie: {same_site: none}\n", "1:21: ", "other sites cause"),
         ("session: {lifetime: 1h, idle: 2h}\n", "1:31: ", "never matters"),
-        ("tls: {certificates: [{cert: {file: other.pem}, key: {file: other.key}}]}\n", "1:", "no route has such a host"),
-        ("tls: {certificates: [{cert: {file: other.pem}, key: {file: other.key}}]}\n", "1:", "no certificate names wiki.corp.test"),
+        (
+            "tls: {certificates: [{cert: {file: other.pem}, key: {file: other.key}}]}\n",
+            "1:",
+            "no route has such a host",
+        ),
+        (
+            "tls: {certificates: [{cert: {file: other.pem}, key: {file: other.key}}]}\n",
+            "1:",
+            "no certificate names wiki.corp.test",
+        ),
         ("", "", "a self-signed one is made"),
     ] {
         check(&format!("{section}{}", public("to: http://a")), place, message);
@@ -57,7 +65,9 @@ fn secrets_that_everybody_can_read() {
 
 #[test]
 fn routes_that_nobody_reaches() {
-    let route = |keys: &str| format!("  - {{from: https://wiki.corp.test, allow_public_unauthenticated_access: true, {keys}}}\n");
+    let route = |keys: &str| {
+        format!("  - {{from: https://wiki.corp.test, allow_public_unauthenticated_access: true, {keys}}}\n")
+    };
     for (first, second, reached) in [
         ("to: http://a", "to: http://b, path: /x", false),
         ("to: http://a, path: /x", "to: http://b", true),
@@ -69,14 +79,17 @@ fn routes_that_nobody_reaches() {
         ("to: http://a, regex: /x", "to: http://b, regex: /y", true),
     ] {
         let said = warnings(&Scene::new(), &format!("{TLS}routes:\n{}{}", route(first), route(second)));
-        let warned = said.iter().any(|line| line.starts_with("4:5: ") && line.contains("the one on line 3 takes them all"));
+        let warned =
+            said.iter().any(|line| line.starts_with("4:5: ") && line.contains("the one on line 3 takes them all"));
         assert_eq!(warned, !reached, "{first} | {second}: {said:?}");
     }
 }
 
 #[test]
 fn ports_hide_only_what_they_take() {
-    let route = |from: &str, to: &str| format!("  - {{from: '{from}', allow_public_unauthenticated_access: true, to: '{to}'}}\n");
+    let route = |from: &str, to: &str| {
+        format!("  - {{from: '{from}', allow_public_unauthenticated_access: true, to: '{to}'}}\n")
+    };
     for (first, second, reached) in [
         ("https://wiki.corp.test", "https://wiki.corp.test:8443", false),
         ("https://wiki.corp.test:8443", "https://wiki.corp.test", true),
