@@ -1,6 +1,8 @@
 //! From YAML values to the schema's types, with every mistake found and not only the first: what is wrong is
 //! reported, taken out, and the rest is read again.
 
+mod reference;
+
 use portcullis_policy::ACCESS_KEYS;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
@@ -11,6 +13,9 @@ use crate::report::{Fault, Part, Report};
 
 /// The most mistakes reported of one value.
 const MAX_MISTAKES: usize = 32;
+
+/// The most known keys that help lists.
+const MAX_LISTED: usize = 16;
 
 /// Keys whose values may be secrets, or may hold one where they should not.
 const CONFIDENTIAL: [&str; 7] =
@@ -154,10 +159,13 @@ impl Mistake {
     fn fault(self, confidential: bool) -> Fault {
         match self {
             Self::UnknownKey { name, known } => {
+                if let Some(advice) = reference::advice(&name) {
+                    return Fault::new(format!("`{name}` is a key of the reference, not of Portcullis")).help(advice);
+                }
                 let fault = Fault::new(format!("unknown key `{name}`"));
                 match portcullis_policy::nearest(&name, known.iter().map(String::as_str)) {
                     Some(meant) => fault.help(format!("did you mean `{meant}`?")),
-                    None if known.is_empty() => fault,
+                    None if known.is_empty() || known.len() > MAX_LISTED => fault,
                     None => fault.help(format!("known here: {}", known.join(", "))),
                 }
             }

@@ -145,7 +145,8 @@ pub struct Certificate {
 /// The sign-in host and the names of what Portcullis puts on hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignIn {
-    /// The host people sign in on; canonical (lower case, no port, no trailing dot).
+    /// The host people sign in on; canonical (lower case, no port, no trailing dot). Empty where the file names
+    /// none, which it may if no route needs a sign-in.
     pub host: Arc<str>,
     /// Names of paths, headers and cookies.
     pub namespace: Namespace,

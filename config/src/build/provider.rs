@@ -90,9 +90,9 @@ fn provider(build: &mut Build<'_>, at: &Field<'_>, name: &str, entry: ProviderEn
         client_id,
         client_secret,
         client_auth,
-        scopes: self::scopes(scopes),
+        scopes: self::scopes(build, &at.key("scopes"), scopes),
         request_params,
-        claims: mapping(claims),
+        claims: mapping(build, &at.key("claims"), claims),
         transport,
     })
 }
@@ -131,7 +131,16 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-fn scopes(given: Option<Vec<String>>) -> Vec<String> {
+fn scopes(build: &mut Build<'_>, at: &Field<'_>, given: Option<Vec<String>>) -> Vec<String> {
+    for (index, scope) in given.iter().flatten().enumerate() {
+        // RFC 6749, section 3.3.
+        let fits = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
+        if scope.is_empty() || !scope.chars().all(fits) {
+            build
+                .report
+                .fault(&at.index(index), Fault::new(format!("`{scope}` is not a scope")).help("one scope an entry"));
+        }
+    }
     let mut scopes = given.unwrap_or_else(|| SCOPES.map(str::to_owned).to_vec());
     if !scopes.iter().any(|scope| scope == "openid") {
         scopes.insert(0, "openid".to_owned());
@@ -150,8 +159,13 @@ fn parameters(build: &mut Build<'_>, at: &Field<'_>, given: Ordered<String>) -> 
     given.0
 }
 
-fn mapping(claims: ClaimNames) -> ClaimMapping {
+fn mapping(build: &mut Build<'_>, at: &Field<'_>, claims: ClaimNames) -> ClaimMapping {
     let ClaimNames { email, name, groups, require_verified_email } = claims;
+    for (key, claim) in [("email", &email), ("name", &name), ("groups", &groups)] {
+        if claim.is_empty() {
+            build.report.fault(&at.key(key), Fault::new("is empty").help("leave the key out for the usual claim"));
+        }
+    }
     ClaimMapping { email, name, groups, require_verified_email }
 }
 

@@ -23,6 +23,9 @@ use crate::schema::{
     ReplicaSection, ServiceName, SessionSection, SiblingsSection, StorageSection, Switch, TelemetrySection, TlsSection,
 };
 
+/// The most decision records in memory.
+const MAX_DECISIONS: usize = 1_000_000;
+
 /// The broker's port for other hosts.
 const BROKER_PORT: u16 = 5443;
 
@@ -369,13 +372,21 @@ fn drained(section: &DrainSection) -> Drain {
 }
 
 /// Logs.
-pub(crate) fn telemetry(section: TelemetrySection) -> Telemetry {
+pub(crate) fn telemetry(build: &mut Build<'_>, section: TelemetrySection) -> Telemetry {
     let TelemetrySection { log } = section;
+    if log.trim().is_empty() {
+        let fault = Fault::new("is empty").help("write a level such as `info`, or `off`");
+        build.report.fault(&Field::Root.key("telemetry").key("log"), fault);
+    }
     Telemetry { log }
 }
 
 /// Decision records.
-pub(crate) const fn decisions(section: &DecisionsSection) -> Decisions {
+pub(crate) fn decisions(build: &mut Build<'_>, section: &DecisionsSection) -> Decisions {
     let DecisionsSection { ring } = section;
+    if !(1..=MAX_DECISIONS).contains(ring) {
+        let fault = Fault::new(format!("must be between 1 and {MAX_DECISIONS}"));
+        build.report.fault(&Field::Root.key("decisions").key("ring"), fault);
+    }
     Decisions { ring: *ring }
 }

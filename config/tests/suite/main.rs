@@ -10,6 +10,8 @@ mod files;
 #[cfg(test)]
 mod refused;
 #[cfg(test)]
+mod robust;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod scene;

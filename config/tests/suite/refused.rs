@@ -68,6 +68,9 @@ fn keys() {
         (section("siblings: {broker: http://b:5443}"), "1:20: siblings.broker: ", "not the https address"),
         (section("siblings: {broker: 'https://b:5443'}"), "1:11: siblings: ", "same `secret`"),
         (section("listen: {telemetry: ':443'}"), "1:21: listen.telemetry: ", "taken by another listener"),
+        (section("authenticate_service_url: https://a.test"), "1:1: ", "write `sign_in: {host: HOST}`"),
+        (section("decisions: {ring: 0}"), "1:19: decisions.ring: ", "between 1 and"),
+        (section("telemetry: {log: ''}"), "1:18: telemetry.log: ", "is empty"),
         (section("listen: {public: []}"), "1:18: listen.public: ", "no address"),
     ] {
         table.check(&scene, (&bad, place, message), &good);
@@ -166,6 +169,8 @@ const PROVIDERS: &[(&str, &str, &str)] = &[
         "set by Portcullis",
     ),
     ("issuer: 'https://i.test', client_id: a, timeout: 0", "1:69: providers.corp.timeout: ", "longer than 0"),
+    ("issuer: 'https://i.test', client_id: a, scopes: ['a b']", "1:69: providers.corp.scopes[0]: ", "not a scope"),
+    ("issuer: 'https://i.test', client_id: a, claims: {email: ''}", "1:76: providers.corp.claims.email: ", "is empty"),
     ("issuer: 'https://i.test', client_id: a, egress_proxy: x", "1:74: providers.corp.egress_proxy: ", "a proxy"),
 ];
 

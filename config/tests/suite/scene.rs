@@ -30,10 +30,14 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
+    /// An empty folder.
+    pub(crate) fn bare() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), variables: Variables::default() }
+    }
+
     /// `idp`, `ring` (secrets), `empty`, `garbage`, and the certificates `wiki`, `other` and `ca` as `.pem` with `.key`.
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let scene = Self { folder, variables: Variables::default() };
+        let scene = Self::bare();
         scene.secret("idp", &format!("{CANARY}\n"));
         scene.secret("ring", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n");
         scene.secret("empty", "\n");

@@ -1,0 +1,55 @@
+//! Keys that people bring along from the reference's files, and what to write instead.
+
+/// Keys of the reference that mean nothing here, with advice.
+const ADVICE: &[(&str, &str)] = &[
+    ("address", "write `listen: {public: ADDRESS}`"),
+    ("http_redirect_addr", "write `listen: {redirect: ADDRESS}`"),
+    ("grpc_address", "write `listen: {internal: {broker: ADDRESS}}`"),
+    ("metrics_address", "write `listen: {telemetry: ADDRESS}`"),
+    ("authenticate_service_url", "write `sign_in: {host: HOST}`"),
+    ("authorize_service_url", "every proxy decides by itself; leave it out"),
+    ("databroker_service_url", "write `siblings: {broker: URL}`"),
+    ("databroker_storage_type", "write `storage: {engine: embedded}`"),
+    ("databroker_storage_connection_string", "the embedded store needs none; leave it out"),
+    ("shared_secret", "write `secret: {file: PATH}`; `portcullis keys` makes one"),
+    ("shared_secret_file", "write `secret: {file: PATH}`; `portcullis keys` makes one"),
+    ("cookie_secret", "every key comes from `secret`; leave it out"),
+    ("cookie_secret_file", "every key comes from `secret`; leave it out"),
+    ("cookie_name", "write `cookie: {name: NAME}`"),
+    ("cookie_domain", "write `cookie: {domain: DOMAIN}` with `namespace: pomerium`"),
+    ("cookie_expire", "write `session: {lifetime: DURATION}`"),
+    ("cookie_same_site", "write `cookie: {same_site: lax}`"),
+    ("idp_provider", "write `providers: {NAME: {issuer: URL, client_id: ID, client_secret: {file: PATH}}}`"),
+    ("idp_provider_url", "write `providers: {NAME: {issuer: URL, …}}`"),
+    ("idp_client_id", "write `providers`; a route takes some of them with `providers: [NAME]`"),
+    ("idp_client_secret", "write `providers`; a route takes some of them with `providers: [NAME]`"),
+    ("idp_scopes", "write `providers: {NAME: {scopes: [openid, …]}}`"),
+    ("signing_key", "write `assertion: {signing_keys: [{file: PATH}]}`"),
+    ("signing_key_file", "write `assertion: {signing_keys: [{file: PATH}]}`"),
+    ("jwt_claims_headers", "write `assertion: {claim_headers: …}`"),
+    ("jwt_issuer_format", "write `assertion: {issuer_format: …}`"),
+    ("signout_redirect_url", "write `sign_in: {signed_out_url: URL}`"),
+    ("programmatic_redirect_domain_whitelist", "write `sign_in: {programmatic_hosts: [HOST]}`"),
+    ("certificates", "write `tls: {certificates: [{cert: {file: PATH}, key: {file: PATH}}]}`"),
+    ("certificate_file", "write `tls: {certificates: [{cert: {file: PATH}, key: {file: PATH}}]}`"),
+    ("default_upstream_timeout", "write `upstreams: {timeout: DURATION}`"),
+    ("pass_identity_headers", "write `upstreams: {pass_identity_headers: true}`"),
+    ("set_response_headers", "write `upstreams: {set_response_headers: …}`"),
+    ("log_level", "write `telemetry: {log: LEVEL}`"),
+    ("policy", "write `routes`"),
+    ("load_balancing_policy", "upstreams are balanced by weight and health"),
+    ("health_checks", "upstreams are taken out while they fail"),
+    ("outlier_detection", "upstreams are taken out while they fail"),
+    ("allowed_groups", "write a `policy` with `groups: {has: GROUP}`"),
+    ("kubernetes_service_account_token", "not supported"),
+    ("kubernetes_service_account_token_file", "not supported"),
+    ("allow_spdy", "not supported"),
+    ("tls_downstream_client_ca", "client certificates are not supported yet"),
+    ("downstream_mtls", "client certificates are not supported yet"),
+    ("mcp", "not supported"),
+];
+
+/// What to write instead of a key of the reference.
+pub(super) fn advice(key: &str) -> Option<&'static str> {
+    ADVICE.iter().find(|(known, _)| *known == key).map(|(_, advice)| *advice)
+}
