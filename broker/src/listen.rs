@@ -167,3 +167,25 @@ impl AsyncWrite for Conn {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_beyond_the_bound_waits_for_a_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let (places, stop) = (Arc::new(Semaphore::new(1)), CancellationToken::new());
+        let _clients = [UnixStream::connect(&path).await.unwrap(), UnixStream::connect(&path).await.unwrap()];
+        let (_first, place) = next(&places, &stop, || listener.accept()).await.unwrap();
+        let second = next(&places, &stop, || listener.accept());
+        tokio::pin!(second);
+        assert!(futures_util::poll!(&mut second).is_pending());
+        drop(place);
+        assert!(second.await.is_some());
+        stop.cancel();
+        assert!(next(&places, &stop, || listener.accept()).await.is_none());
+    }
+}

@@ -101,3 +101,24 @@ impl Drop for Flight {
         self.replica.flights.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use portcullis_keys::ServiceRole;
+
+    use super::*;
+    use crate::{BrokerClient, Endpoint, ReplicaBounds};
+
+    #[tokio::test]
+    async fn a_fetch_beyond_the_bound_is_not_made() {
+        let client = BrokerClient::connect_lazy(Endpoint::Unix("/nowhere".into()), ServiceRole::Proxy);
+        let bounds = ReplicaBounds { max_bytes: usize::MAX, max_staleness: FETCH_TIMEOUT };
+        let replica = Replica::new(client, bounds);
+        let key = SessionKey::from_bytes([1; 32]);
+        replica.flights.count.store(IN_FLIGHT, Ordering::Relaxed);
+        assert!(join(&replica, &key).is_none());
+        assert!(matches!(replica.fetch(&key).await, Resolved::Missing));
+        replica.flights.count.store(IN_FLIGHT - 1, Ordering::Relaxed);
+        assert!(join(&replica, &key).is_some());
+    }
+}
