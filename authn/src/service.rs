@@ -22,8 +22,9 @@ use crate::pages;
 use crate::request::Asked;
 use crate::sessions::Sessions;
 
-/// The longest a request may take in all: a first contact with a provider is up to five calls.
-pub const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
+/// The longest a request may take in all, a little less than a proxy waits: a first contact with a provider is
+/// up to five calls.
+pub const ANSWER_DEADLINE: Duration = Duration::from_secs(55);
 /// The most bytes of a request's body that are read; all forms of ours are empty.
 pub const MAX_BODY_BYTES: usize = 16 * 1024;
 

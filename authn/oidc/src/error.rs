@@ -253,11 +253,12 @@ impl ExchangeError {
     #[must_use]
     pub fn is_outage(&self) -> bool {
         match self {
-            Self::Discovery(_) | Self::Call(_) => true,
+            Self::Discovery(_) => true,
+            Self::Call(error) => error.is_outage(),
             Self::Refused { code, .. } => code.is_outage(),
             Self::Status { status } => *status >= 500,
             Self::Userinfo(error) => match error {
-                UserinfoError::Call(_) => true,
+                UserinfoError::Call(error) => error.is_outage(),
                 UserinfoError::Status { status } => *status >= 500,
                 UserinfoError::Malformed
                 | UserinfoError::SubjectMismatch

@@ -36,6 +36,17 @@ pub enum CallError {
     NotARequest,
 }
 
+impl CallError {
+    /// Whether waiting may help.
+    #[must_use]
+    pub const fn is_outage(&self) -> bool {
+        match self {
+            Self::TimedOut | Self::Unreachable(_) => true,
+            Self::TooLarge { .. } | Self::NotARequest => false,
+        }
+    }
+}
+
 /// The HTTP client of one provider.
 #[derive(Debug)]
 pub(crate) struct Transport {
