@@ -19,22 +19,22 @@ use crate::reload::Generations;
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
 
 /// A reload that somebody waits for.
-pub type ReloadOrder = oneshot::Sender<Result<String, String>>;
+pub(crate) type ReloadOrder = oneshot::Sender<Result<String, String>>;
 
 /// What the admin socket reaches.
 #[derive(Clone)]
-pub struct Admin {
+pub(crate) struct Admin {
     /// The services.
-    pub house: Arc<House>,
+    pub(crate) house: Arc<House>,
     /// The state of the configuration.
-    pub generations: Arc<arc_swap::ArcSwap<Generations>>,
+    pub(crate) generations: Arc<arc_swap::ArcSwap<Generations>>,
     /// Where reloads are ordered.
-    pub reload: mpsc::Sender<ReloadOrder>,
+    pub(crate) reload: mpsc::Sender<ReloadOrder>,
 }
 
 impl Admin {
     /// Answers one request.
-    pub async fn handle(self, request: Request<Incoming>) -> Answer {
+    pub(crate) async fn handle(self, request: Request<Incoming>) -> Answer {
         let (head, body) = request.into_parts();
         let path = head.uri.path().to_owned();
         match (&head.method, path.as_str()) {
@@ -104,7 +104,9 @@ impl Admin {
     fn explain(&self, request_id: &str) -> Answer {
         match self.house.decision(request_id) {
             Some(record) => json_answer(StatusCode::OK, &record),
-            None => refusal(StatusCode::NOT_FOUND, "no decision record has this request id; the ring may have moved on"),
+            None => {
+                refusal(StatusCode::NOT_FOUND, "no decision record has this request id; the ring may have moved on")
+            }
         }
     }
 }

@@ -21,18 +21,18 @@ const MAX_ANSWER_BYTES: usize = 64 << 20;
 
 /// What the process answered.
 #[derive(Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// The status.
-    pub status: StatusCode,
+    pub(crate) status: StatusCode,
     /// The JSON it sent.
-    pub body: Value,
+    pub(crate) body: Value,
 }
 
 /// The admin socket that the options name.
 ///
 /// # Errors
 /// The configuration cannot be read and no socket is named.
-pub fn socket(admin: &Admin) -> Result<PathBuf> {
+pub(crate) fn socket(admin: &Admin) -> Result<PathBuf> {
     if let Some(socket) = &admin.socket {
         return Ok(socket.clone());
     }
@@ -43,7 +43,7 @@ pub fn socket(admin: &Admin) -> Result<PathBuf> {
 ///
 /// # Errors
 /// Nobody listens, or the answer is not JSON or too late.
-pub async fn ask(socket: &Path, method: Method, path: &str, body: Option<&Value>) -> Result<Reply> {
+pub(crate) async fn ask(socket: &Path, method: Method, path: &str, body: Option<&Value>) -> Result<Reply> {
     let exchange = exchange(socket, method, path, body);
     tokio::time::timeout(DEADLINE, exchange).await.map_err(|_late| miette!("no answer within {DEADLINE:?}"))?
 }

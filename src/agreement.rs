@@ -15,7 +15,7 @@ const ROUND: Duration = Duration::from_secs(60);
 
 /// The digest of what must agree, and whether it does.
 #[derive(Debug)]
-pub struct Agreement {
+pub(crate) struct Agreement {
     digest: [u8; 32],
     differs: AtomicBool,
 }
@@ -23,7 +23,7 @@ pub struct Agreement {
 impl Agreement {
     /// Over namespace, sign-in host, and each provider's name, issuer and client id; and the ids of the keys, of which
     /// an export carries those of its secret.
-    pub fn new(config: &Config, ring: &KeyRing) -> Self {
+    pub(crate) fn new(config: &Config, ring: &KeyRing) -> Self {
         let mut text = format!("{:?}\n{}\n", config.sign_in.namespace, config.sign_in.host);
         for Provider { name, issuer, client_id, .. } in &config.providers {
             text.push_str(&format!("{name} {issuer} {client_id}\n"));
@@ -35,17 +35,17 @@ impl Agreement {
     }
 
     /// The digest that siblings compare.
-    pub const fn digest(&self) -> [u8; 32] {
+    pub(crate) const fn digest(&self) -> [u8; 32] {
         self.digest
     }
 
     /// Whether the broker, when last asked, had another digest.
-    pub fn differs(&self) -> bool {
+    pub(crate) fn differs(&self) -> bool {
         self.differs.load(Ordering::Relaxed)
     }
 
     /// Greets the broker each minute until `stop`.
-    pub async fn keep_comparing(self: Arc<Self>, broker: BrokerClient, stop: CancellationToken) {
+    pub(crate) async fn keep_comparing(self: Arc<Self>, broker: BrokerClient, stop: CancellationToken) {
         loop {
             if let Ok(Greeting { agrees, .. }) = broker.hello(self.digest).await {
                 let before = self.differs.swap(!agrees, Ordering::Relaxed);

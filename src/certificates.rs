@@ -6,22 +6,23 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// When each served certificate ends, by the file it came from.
 #[derive(Clone, Debug)]
-pub struct CertificateEnds(GaugeVec);
+pub(crate) struct CertificateEnds(GaugeVec);
 
 impl CertificateEnds {
     /// Registers the metric.
     ///
     /// # Errors
     /// It is registered already.
-    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let opts = Opts::new("portcullis_certificate_not_after_seconds", "When a served certificate ends, in Unix time.");
+    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let opts =
+            Opts::new("portcullis_certificate_not_after_seconds", "When a served certificate ends, in Unix time.");
         let gauge = GaugeVec::new(opts, &["name"])?;
         registry.register(Box::new(gauge.clone()))?;
         Ok(Self(gauge))
     }
 
     /// Shows the certificates of a generation and of no other.
-    pub fn show(&self, config: &Config, fallback: Option<&Certificate>) {
+    pub(crate) fn show(&self, config: &Config, fallback: Option<&Certificate>) {
         self.0.reset();
         for (name, end) in ends(config, fallback) {
             #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit into 53 bits")]
@@ -31,7 +32,7 @@ impl CertificateEnds {
 }
 
 /// Every served certificate: where it came from, and its end in Unix time.
-pub fn ends(config: &Config, fallback: Option<&Certificate>) -> Vec<(String, i64)> {
+pub(crate) fn ends(config: &Config, fallback: Option<&Certificate>) -> Vec<(String, i64)> {
     let served = config.tls.certificates.iter().chain(fallback);
     served.filter_map(|certificate| Some((certificate.origin.display().to_string(), not_after(certificate)?))).collect()
 }

@@ -13,7 +13,7 @@ use crate::terminal::{note, say};
 ///
 /// # Errors
 /// The file, or something it references, is refused. With `--format json` the findings are on standard output already.
-pub fn run(options: &Check) -> Result<bool> {
+pub(crate) fn run(options: &Check) -> Result<bool> {
     let path = &options.file.config;
     let loaded = match portcullis_config::load(path, &ProcessEnvironment) {
         Ok(loaded) => loaded,

@@ -8,15 +8,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// policy before the service behind sees it.
 #[derive(Debug, Parser)]
 #[command(name = "portcullis", version, about, propagate_version = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// What can be asked for.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run the services that the configuration names, in the foreground.
     Run(ConfigFile),
     /// Try it: proxy, identity provider and two applications on loopback, without any configuration.
@@ -44,37 +44,37 @@ pub enum Command {
 
 /// Where the configuration is.
 #[derive(Args, Clone, Debug)]
-pub struct ConfigFile {
+pub(crate) struct ConfigFile {
     /// The configuration file.
     #[arg(long, short, value_name = "FILE", default_value = "/etc/portcullis/portcullis.yaml")]
-    pub config: PathBuf,
+    pub(crate) config: PathBuf,
 }
 
 /// Options of `demo`.
 #[derive(Args, Debug)]
-pub struct Demo {
+pub(crate) struct Demo {
     /// The port of the proxy on loopback.
     #[arg(long, default_value_t = 8443)]
-    pub port: u16,
+    pub(crate) port: u16,
     /// Take the whole tour unattended and exit: 0 if every step did what it promises.
     #[arg(long)]
-    pub check: bool,
+    pub(crate) check: bool,
 }
 
 /// Options of `check`.
 #[derive(Args, Debug)]
-pub struct Check {
+pub(crate) struct Check {
     /// Where the configuration is.
     #[command(flatten)]
-    pub file: ConfigFile,
+    pub(crate) file: ConfigFile,
     /// How findings are written.
     #[arg(long, value_enum, default_value_t = Findings::Text)]
-    pub format: Findings,
+    pub(crate) format: Findings,
 }
 
 /// How findings are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Findings {
+pub(crate) enum Findings {
     /// For people, with the lines in question.
     Text,
     /// One JSON object.
@@ -83,42 +83,42 @@ pub enum Findings {
 
 /// Which running process is meant.
 #[derive(Args, Clone, Debug)]
-pub struct Admin {
+pub(crate) struct Admin {
     /// Where the configuration is: it names the folder of the admin socket.
     #[command(flatten)]
-    pub file: ConfigFile,
+    pub(crate) file: ConfigFile,
     /// The admin socket itself, instead of a configuration.
     #[arg(long, value_name = "PATH")]
-    pub socket: Option<PathBuf>,
+    pub(crate) socket: Option<PathBuf>,
 }
 
 /// Options of `status`.
 #[derive(Args, Debug)]
-pub struct Status {
+pub(crate) struct Status {
     /// Which process.
     #[command(flatten)]
-    pub admin: Admin,
+    pub(crate) admin: Admin,
     /// The whole answer as JSON.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 /// Options of `explain`.
 #[derive(Args, Debug)]
-pub struct Explain {
+pub(crate) struct Explain {
     /// The request id, as the page, the `X-Request-Id` header or the access event show it.
-    pub request_id: String,
+    pub(crate) request_id: String,
     /// Which process.
     #[command(flatten)]
-    pub admin: Admin,
+    pub(crate) admin: Admin,
     /// The whole record as JSON.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 /// What can be done to sessions.
 #[derive(Debug, Subcommand)]
-pub enum Sessions {
+pub(crate) enum Sessions {
     /// List live sessions, most recently used first.
     List(ListSessions),
     /// End every session of a user: on every host, with their open streams.
@@ -127,32 +127,32 @@ pub enum Sessions {
 
 /// Options of `sessions list`.
 #[derive(Args, Debug)]
-pub struct ListSessions {
+pub(crate) struct ListSessions {
     /// Which process; it must run the broker.
     #[command(flatten)]
-    pub admin: Admin,
+    pub(crate) admin: Admin,
     /// The list as JSON.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 /// Options of `sessions end`.
 #[derive(Args, Debug)]
-pub struct EndSessions {
+pub(crate) struct EndSessions {
     /// The user's id (`sub`), at whichever provider.
     #[arg(long)]
-    pub user: String,
+    pub(crate) user: String,
     /// Only sessions of this issuer, as the provider's configuration writes it.
     #[arg(long)]
-    pub issuer: Option<String>,
+    pub(crate) issuer: Option<String>,
     /// Which process.
     #[command(flatten)]
-    pub admin: Admin,
+    pub(crate) admin: Admin,
 }
 
 /// What can be done with keys.
 #[derive(Debug, Subcommand)]
-pub enum Keys {
+pub(crate) enum Keys {
     /// Print a new line for a key ring file.
     New,
     /// Print the key ids of a key ring, the sealing one first.
@@ -169,34 +169,34 @@ pub enum Keys {
 
 /// A key ring file.
 #[derive(Args, Debug)]
-pub struct RingFile {
+pub(crate) struct RingFile {
     /// The key ring file; it is replaced as a whole, with its owner and mode.
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
 }
 
 /// A key of a key ring file.
 #[derive(Args, Debug)]
-pub struct RingKey {
+pub(crate) struct RingKey {
     /// The key's id, as `keys ids` prints it.
-    pub id: String,
+    pub(crate) id: String,
     /// The key ring file; it is replaced as a whole, with its owner and mode.
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
 }
 
 /// Options of `keys export`.
 #[derive(Args, Debug)]
-pub struct Export {
+pub(crate) struct Export {
     /// Where the configuration is: it names the secret.
     #[command(flatten)]
-    pub file: ConfigFile,
+    pub(crate) file: ConfigFile,
     /// The services the other host runs.
     #[arg(long, value_enum, value_delimiter = ',', required = true)]
-    pub services: Vec<ServiceName>,
+    pub(crate) services: Vec<ServiceName>,
 }
 
 /// A service, as the command line writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ServiceName {
+pub(crate) enum ServiceName {
     /// User traffic.
     Proxy,
     /// Sign-in.
@@ -207,7 +207,7 @@ pub enum ServiceName {
 
 /// What can be done with policies.
 #[derive(Debug, Subcommand)]
-pub enum Policy {
+pub(crate) enum Policy {
     /// Decide JSON lines from standard input; one JSON line of answer for each.
     Eval,
 }

@@ -17,11 +17,13 @@ use crate::{admin_client, check, demo, explain, keys_command, run, status};
 ///
 /// # Errors
 /// Whatever kept it from being done.
-pub fn dispatch(cli: Cli) -> Result<ExitCode> {
+pub(crate) fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Run(ConfigFile { config }) => runtime()?.block_on(run::run(config))?,
         Command::Demo(options) => runtime()?.block_on(demo::run(options))?,
-        Command::Check(options) => return Ok(if check::run(&options)? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+        Command::Check(options) => {
+            return Ok(if check::run(&options)? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         Command::Status(options) => return client()?.block_on(show_status(options)),
         Command::Explain(options) => return client()?.block_on(show_decision(options)),
         Command::Reload(options) => return client()?.block_on(reload(options)),
@@ -80,7 +82,7 @@ async fn reload(options: Admin) -> Result<ExitCode> {
 async fn end_sessions(options: EndSessions) -> Result<ExitCode> {
     let EndSessions { user, issuer, admin } = options;
     let reply = ask(&admin, Method::POST, "/sessions/end", Some(&json!({ "user": user, "issuer": issuer }))).await?;
-    say(&format!("sessions ended: {}", reply.body.get("ended").unwrap_or(&json!(0))));
+    say(&format!("sessions ended: {}", reply.body.get("ended").and_then(serde_json::Value::as_u64).unwrap_or(0)));
     Ok(ExitCode::SUCCESS)
 }
 

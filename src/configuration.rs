@@ -8,12 +8,12 @@ use portcullis_config::{LoadError, Loaded, ProcessEnvironment};
 /// A configuration that is refused.
 #[derive(Debug, Diagnostic, thiserror::Error)]
 #[error(transparent)]
-pub struct Refused(pub LoadError);
+pub(crate) struct Refused(pub LoadError);
 
 /// Reads the configuration at `path` with everything it references.
 ///
 /// # Errors
 /// [`Refused`].
-pub fn load(path: &Path) -> Result<Loaded> {
+pub(crate) fn load(path: &Path) -> Result<Loaded> {
     Ok(portcullis_config::load(path, &ProcessEnvironment).map_err(Refused)?)
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use portcullis_broker_api::{EndReason, EndSelector};
 use portcullis_demo::{Demo, Operator, TourParts};
+use prometheus::Registry;
 
 use crate::configuration;
 use crate::explain;
@@ -22,16 +23,17 @@ const LOG_FILTER: &str = "error";
 ///
 /// # Errors
 /// A port is taken, or a step of the tour did not show what it must.
-pub async fn run(options: cli::Demo) -> Result<()> {
-    let _log = log::install(LOG_FILTER, log::Format::Plain).into_diagnostic()?;
+pub(crate) async fn run(options: cli::Demo) -> Result<()> {
+    let registry = Registry::new();
+    let _log = log::install(LOG_FILTER, log::Format::Plain, &registry).into_diagnostic()?;
     let folder = Folder::new()?;
     let demo = Demo::start(options.port).await.into_diagnostic().wrap_err("the demonstration")?;
     let file = demo.write_into(&folder.0).into_diagnostic().wrap_err("the demonstration's files")?;
     let loaded = configuration::load(&file)?;
-    let running = Running::start(file.clone(), loaded).await?;
+    let running = Running::start(file.clone(), loaded, registry).await?;
     if options.check {
         let operator = HouseOperator { house: running.house() };
-        let outcome = running.during(check(&demo, &file, operator)).await?;
+        let outcome = Box::pin(running.during(check(&demo, &file, operator))).await?;
         return outcome.unwrap_or_else(|| Err(miette!("interrupted")));
     }
     say(&demo.welcome(&folder.0));
@@ -52,7 +54,8 @@ struct HouseOperator {
 
 impl Operator for HouseOperator {
     async fn explain(&self, request_id: &str) -> Result<String, String> {
-        let record = self.house.decision(request_id).ok_or_else(|| "no decision record has this request id".to_owned())?;
+        let record =
+            self.house.decision(request_id).ok_or_else(|| "no decision record has this request id".to_owned())?;
         Ok(explain::text(&record))
     }
 

@@ -1,16 +1,13 @@
 //! A decision record in words.
 
-use std::fmt::Write as _;
-
 use serde_json::Value;
 
 /// What an operator reads: which request, what was decided, by which rule, because of what.
-pub fn text(record: &Value) -> String {
+pub(crate) fn text(record: &Value) -> String {
     let field = |name: &str| record.get(name).and_then(Value::as_str).unwrap_or("-");
     let number = |name: &str| record.get(name).and_then(Value::as_u64);
     let mut text = String::new();
-    // Writing to a String cannot go wrong.
-    let mut line = |label: &str, value: String| drop(writeln!(text, "{label:<12}{value}"));
+    let mut line = |label: &str, value: String| text.push_str(&format!("{label:<12}{value}\n"));
     line("request", format!("{}  {} {}{}", field("request_id"), field("method"), field("host"), field("path")));
     let place = number("route_line").map(|line| format!("  (line {line})")).unwrap_or_default();
     line("route", format!("{}{place}", field("route")));

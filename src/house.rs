@@ -24,11 +24,11 @@ use crate::readiness::{Readiness, Stage};
 use crate::{internal_tls, secret_file, self_signed, sockets};
 
 /// Why the house does not stand: said once, at start.
-pub type StartError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type StartError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The running services of one process.
 #[derive(Debug)]
-pub struct House {
+pub(crate) struct House {
     pub(crate) proxy: Option<ProxyRoom>,
     pub(crate) authn: Option<Authn>,
     /// The broker itself, if this process runs it.
@@ -36,7 +36,6 @@ pub struct House {
     /// The way to the broker, wherever it is.
     broker: BrokerClient,
     pub(crate) agreement: Arc<Agreement>,
-    registry: Registry,
     certificate_ends: CertificateEnds,
     readiness: Arc<Readiness>,
     clock: Arc<dyn Clock>,
@@ -105,7 +104,7 @@ impl House {
     ///
     /// # Errors
     /// A port in use, keys that are missing, a store that cannot be opened.
-    pub async fn start(config: &Arc<Config>, registry: Registry) -> Result<Self, StartError> {
+    pub(crate) async fn start(config: &Arc<Config>, registry: Registry) -> Result<Self, StartError> {
         secret_file::private_folder(&config.directories.run)?;
         secret_file::private_folder(&config.directories.state)?;
         let sockets = Sockets::bind(config)?;
@@ -135,7 +134,7 @@ impl House {
             let (greeting, stop) = (Arc::clone(&agreement), site.stop.clone());
             site.siblings.spawn(greeting.keep_comparing(broker.clone(), stop));
         }
-        let Site { registry, clock, stop, siblings, .. } = site;
+        let Site { clock, stop, siblings, .. } = site;
         let drain_delay = config.limits.drain.delay;
         let readiness = Arc::new(Readiness::default());
         readiness.reach(Stage::Ready);
@@ -145,7 +144,6 @@ impl House {
             store,
             broker,
             agreement,
-            registry,
             certificate_ends,
             readiness,
             clock,
@@ -161,7 +159,7 @@ impl House {
     ///
     /// # Errors
     /// It cannot be built; everything stays as it was.
-    pub async fn publish(&self, config: &Arc<Config>) -> Result<(), String> {
+    pub(crate) async fn publish(&self, config: &Arc<Config>) -> Result<(), String> {
         let certificate = self_signed_for(config, self.clock.as_ref()).map_err(|error| chain(error.as_ref()))?;
         let snapshot = match &self.proxy {
             Some(room) => {
@@ -188,12 +186,12 @@ impl House {
     ///
     /// # Errors
     /// The broker does not answer.
-    pub async fn end_sessions(&self, selector: EndSelector, reason: EndReason) -> Result<usize, String> {
+    pub(crate) async fn end_sessions(&self, selector: EndSelector, reason: EndReason) -> Result<usize, String> {
         self.broker.end(selector, reason).await.map(|ended| ended.len()).map_err(|error| chain(&error))
     }
 
     /// Drains and stops: traffic first, then the services it needs.
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         self.readiness.reach(Stage::Draining);
         if self.proxy.is_some() {
             tokio::time::sleep(self.drain_delay).await;
@@ -210,13 +208,8 @@ impl House {
     }
 
     /// The process's stage.
-    pub fn readiness(&self) -> Arc<Readiness> {
+    pub(crate) fn readiness(&self) -> Arc<Readiness> {
         Arc::clone(&self.readiness)
-    }
-
-    /// All metrics.
-    pub fn registry(&self) -> &Registry {
-        &self.registry
     }
 }
 

@@ -21,10 +21,10 @@ const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 const MAX_CONNECTIONS: usize = 64;
 
 /// What a handler answers.
-pub type Answer = Response<Full<Bytes>>;
+pub(crate) type Answer = Response<Full<Bytes>>;
 
 /// An answer with a content type; never stored by a cache.
-pub fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+pub(crate) fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
@@ -33,12 +33,12 @@ pub fn answer(status: StatusCode, content_type: &'static str, body: impl Into<By
 }
 
 /// A JSON answer.
-pub fn json(status: StatusCode, value: &serde_json::Value) -> Answer {
+pub(crate) fn json(status: StatusCode, value: &serde_json::Value) -> Answer {
     answer(status, "application/json", format!("{value:#}\n"))
 }
 
 /// Serves `handler` on a TCP listener until `stop`.
-pub async fn serve_tcp<H, F>(listener: TcpListener, handler: H, stop: CancellationToken)
+pub(crate) async fn serve_tcp<H, F>(listener: TcpListener, handler: H, stop: CancellationToken)
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
@@ -47,7 +47,7 @@ where
 }
 
 /// Serves `handler` on a Unix socket until `stop`. Who may connect is the file's mode.
-pub async fn serve_unix<H, F>(listener: UnixListener, handler: H, stop: CancellationToken)
+pub(crate) async fn serve_unix<H, F>(listener: UnixListener, handler: H, stop: CancellationToken)
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,

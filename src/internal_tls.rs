@@ -11,7 +11,7 @@ const ALPN: &[u8] = b"h2";
 
 /// Why a service has no TLS.
 #[derive(Debug, thiserror::Error)]
-pub enum InternalTlsError {
+pub(crate) enum InternalTlsError {
     /// No certificate to show.
     #[error("no certificate for this service")]
     Certificate(#[from] IssueError),
@@ -28,7 +28,7 @@ pub enum InternalTlsError {
 ///
 /// # Errors
 /// See [`InternalTlsError`].
-pub fn server(own: &ServiceCertificate) -> Result<Arc<ServerConfig>, InternalTlsError> {
+pub(crate) fn server(own: &ServiceCertificate) -> Result<Arc<ServerConfig>, InternalTlsError> {
     let verifier = WebPkiClientVerifier::builder(Arc::new(roots(own)?)).build()?;
     let mut config = ServerConfig::builder_with_protocol_versions(&[&rustls::version::TLS13])
         .with_client_cert_verifier(verifier)
@@ -41,7 +41,7 @@ pub fn server(own: &ServiceCertificate) -> Result<Arc<ServerConfig>, InternalTls
 ///
 /// # Errors
 /// See [`InternalTlsError`].
-pub fn client(own: &ServiceCertificate) -> Result<Arc<ClientConfig>, InternalTlsError> {
+pub(crate) fn client(own: &ServiceCertificate) -> Result<Arc<ClientConfig>, InternalTlsError> {
     let mut config = ClientConfig::builder_with_protocol_versions(&[&rustls::version::TLS13])
         .with_root_certificates(roots(own)?)
         .with_client_auth_cert(vec![own.certificate.clone()], own.private_key())?;

@@ -8,14 +8,14 @@ use portcullis_identity::{Clock, SystemClock};
 use portcullis_keys::{KeyId, KeyRing, ServiceRole, SystemRandom};
 
 use crate::cli::{ConfigFile, Export, Keys, RingFile, RingKey, ServiceName};
-use crate::{configuration, secret_file};
 use crate::terminal::say;
+use crate::{configuration, secret_file};
 
 /// Does what was asked for.
 ///
 /// # Errors
 /// The configuration or the key ring cannot be read, or does not hold what was asked for.
-pub fn run(keys: Keys) -> Result<()> {
+pub(crate) fn run(keys: Keys) -> Result<()> {
     match keys {
         Keys::New => {
             let (_ring, text) = KeyRing::generate(&SystemRandom);

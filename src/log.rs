@@ -2,11 +2,10 @@
 //! Never decides what is logged: that is the filter's and the caller's business.
 
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
+use prometheus::{IntCounter, Registry};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -15,7 +14,7 @@ const MAX_WAITING_EVENTS: usize = 8192;
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// One JSON object a line: for machines, the default of `run`.
     Json,
     /// Short lines for people: the demo.
@@ -24,17 +23,9 @@ pub enum Format {
 
 /// Keeps the writer alive; dropping it writes what waits and stops the thread.
 #[derive(Debug)]
-pub struct LogGuard {
+pub(crate) struct LogGuard {
     sender: Option<SyncSender<Message>>,
     thread: Option<JoinHandle<()>>,
-    dropped: Arc<AtomicU64>,
-}
-
-impl LogGuard {
-    /// How many events were dropped because the writer could not keep up.
-    pub fn dropped(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.dropped)
-    }
 }
 
 impl Drop for LogGuard {
@@ -59,27 +50,31 @@ enum Message {
 ///
 /// # Errors
 /// A filter that does not parse, or a second call in one process.
-pub fn install(filter: &str, format: Format) -> Result<LogGuard, LogError> {
+pub(crate) fn install(filter: &str, format: Format, registry: &Registry) -> Result<LogGuard, LogError> {
     let filter = EnvFilter::try_new(filter).map_err(|source| LogError::Filter { source })?;
     let (sender, receiver) = sync_channel(MAX_WAITING_EVENTS);
-    let dropped = Arc::new(AtomicU64::new(0));
+    let dropped = IntCounter::new(
+        "portcullis_log_events_dropped_total",
+        "Log events that were dropped because standard output could not keep up.",
+    )?;
+    registry.register(Box::new(dropped.clone()))?;
     let thread = std::thread::Builder::new()
         .name("log-writer".into())
         .spawn(move || write_lines(&receiver))
         .map_err(|source| LogError::Thread { source })?;
-    let writer = Lines { sender: sender.clone(), dropped: Arc::clone(&dropped) };
+    let writer = Lines { sender: sender.clone(), dropped };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let installed = match format {
         Format::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
         Format::Plain => builder.compact().with_target(false).with_ansi(false).try_init(),
     };
     installed.map_err(|_source| LogError::Twice)?;
-    Ok(LogGuard { sender: Some(sender), thread: Some(thread), dropped })
+    Ok(LogGuard { sender: Some(sender), thread: Some(thread) })
 }
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum LogError {
+pub(crate) enum LogError {
     /// `telemetry.log` does not parse.
     #[error("telemetry.log is not a log filter")]
     Filter {
@@ -95,6 +90,9 @@ pub enum LogError {
     /// A subscriber is installed already.
     #[error("logging is set up already")]
     Twice,
+    /// The metric is registered already.
+    #[error("the metric of dropped events cannot be registered")]
+    Metric(#[from] prometheus::Error),
 }
 
 fn write_lines(receiver: &Receiver<Message>) {
@@ -116,7 +114,7 @@ fn write_lines(receiver: &Receiver<Message>) {
 /// Makes one [`Line`] for each event.
 struct Lines {
     sender: SyncSender<Message>,
-    dropped: Arc<AtomicU64>,
+    dropped: IntCounter,
 }
 
 impl<'a> MakeWriter<'a> for Lines {
@@ -148,7 +146,7 @@ impl Drop for Line<'_> {
     fn drop(&mut self) {
         let line = Message::Line(std::mem::take(&mut self.bytes));
         if let Err(TrySendError::Full(_)) = self.lines.sender.try_send(line) {
-            self.lines.dropped.fetch_add(1, Ordering::Relaxed);
+            self.lines.dropped.inc();
         }
     }
 }

@@ -2,8 +2,8 @@
 //! in the crates beside it.
 
 mod admin;
-mod agreement;
 mod admin_client;
+mod agreement;
 mod certificates;
 mod check;
 mod cli;
@@ -31,9 +31,9 @@ mod view;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::Parser;
 use crate::configuration::Refused;
 use crate::terminal::note;
+use clap::Parser;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Where the process is in its life; only ever moves forward.
 #[derive(Debug, Default)]
-pub struct Readiness(AtomicU8);
+pub(crate) struct Readiness(AtomicU8);
 
 /// A stage of the process's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// Sockets are bound, services are coming up.
     Starting,
     /// Traffic is welcome.
@@ -19,12 +19,12 @@ pub enum Stage {
 
 impl Readiness {
     /// Moves on to `stage`; going back is ignored.
-    pub fn reach(&self, stage: Stage) {
+    pub(crate) fn reach(&self, stage: Stage) {
         self.0.fetch_max(stage as u8, Ordering::SeqCst);
     }
 
     /// The present stage.
-    pub fn stage(&self) -> Stage {
+    pub(crate) fn stage(&self) -> Stage {
         match self.0.load(Ordering::SeqCst) {
             0 => Stage::Starting,
             1 => Stage::Ready,

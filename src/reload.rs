@@ -13,20 +13,20 @@ use crate::house::House;
 
 /// What became of the latest attempts; what `status` shows.
 #[derive(Clone, Debug)]
-pub struct Generations {
+pub(crate) struct Generations {
     /// The generation that serves.
-    pub current: Generation,
+    pub(crate) current: Generation,
     /// Since when.
-    pub since: Timestamp,
+    pub(crate) since: Timestamp,
     /// Why the latest attempt was refused, if it was: lines of `file:line:column: message`.
-    pub last_error: Option<String>,
+    pub(crate) last_error: Option<String>,
     /// What the file changed that only a restart can follow.
-    pub restart_for: Vec<&'static str>,
+    pub(crate) restart_for: Vec<&'static str>,
 }
 
 /// Why a generation is refused.
 #[derive(Debug, thiserror::Error)]
-pub enum ReloadError {
+pub(crate) enum ReloadError {
     /// The file or something it references.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -37,7 +37,7 @@ pub enum ReloadError {
 
 /// Owns the configuration's file and the state of its generations.
 #[derive(Debug)]
-pub struct Reloader {
+pub(crate) struct Reloader {
     path: PathBuf,
     config: Arc<Config>,
     state: Arc<ArcSwap<Generations>>,
@@ -59,7 +59,7 @@ impl Reloader {
     ///
     /// # Errors
     /// A metric of that name is registered already.
-    pub fn new(
+    pub(crate) fn new(
         path: PathBuf,
         loaded: Loaded,
         clock: Arc<dyn Clock>,
@@ -87,7 +87,7 @@ impl Reloader {
     }
 
     /// The state, for `status`.
-    pub fn state(&self) -> Arc<ArcSwap<Generations>> {
+    pub(crate) fn state(&self) -> Arc<ArcSwap<Generations>> {
         Arc::clone(&self.state)
     }
 
@@ -95,7 +95,7 @@ impl Reloader {
     ///
     /// # Errors
     /// See [`ReloadError`]; the old generation goes on.
-    pub async fn reload(&mut self, house: &House) -> Result<Generation, ReloadError> {
+    pub(crate) async fn reload(&mut self, house: &House) -> Result<Generation, ReloadError> {
         let began = tokio::time::Instant::now();
         let outcome = self.attempt(house).await;
         self.metrics.seconds.inc_by(began.elapsed().as_secs_f64());
@@ -158,8 +158,10 @@ impl ReloadMetrics {
             Opts::new("portcullis_config_reloads_total", "Attempts to apply a configuration, by result."),
             &["result"],
         )?;
-        let seconds =
-            Counter::new("portcullis_config_reload_seconds_total", "Time spent on loading and building configurations.")?;
+        let seconds = Counter::new(
+            "portcullis_config_reload_seconds_total",
+            "Time spent on loading and building configurations.",
+        )?;
         registry.register(Box::new(success.clone()))?;
         registry.register(Box::new(timestamp.clone()))?;
         registry.register(Box::new(attempts.clone()))?;

@@ -23,7 +23,7 @@ const MAX_WAITING_RELOADS: usize = 16;
 
 /// A running process: its house and the loop that follows the operator.
 #[derive(Debug)]
-pub struct Running {
+pub(crate) struct Running {
     house: Arc<House>,
     reloader: Reloader,
     changes: mpsc::Receiver<()>,
@@ -37,14 +37,15 @@ pub struct Running {
 ///
 /// # Errors
 /// The configuration is refused or the house does not stand.
-pub async fn run(path: PathBuf) -> Result<()> {
+pub(crate) async fn run(path: PathBuf) -> Result<()> {
     let loaded = configuration::load(&path)?;
     let TelemetryConfig { log: filter } = &loaded.config.telemetry;
-    let _log = log::install(filter, log::Format::Json).into_diagnostic()?;
+    let registry = Registry::new();
+    let _log = log::install(filter, log::Format::Json, &registry).into_diagnostic()?;
     for warning in &loaded.config.warnings {
         tracing::warn!(config.warning = %warning, "configuration");
     }
-    let running = Running::start(path, loaded).await?;
+    let running = Running::start(path, loaded, registry).await?;
     running.until_stopped().await
 }
 
@@ -53,9 +54,8 @@ impl Running {
     ///
     /// # Errors
     /// A port in use, keys that are missing, a store that cannot be opened.
-    pub async fn start(path: PathBuf, loaded: Loaded) -> Result<Self> {
+    pub(crate) async fn start(path: PathBuf, loaded: Loaded, registry: Registry) -> Result<Self> {
         let config = Arc::clone(&loaded.config);
-        let registry = Registry::new();
         let house = House::start(&config, registry.clone()).await;
         let house = Arc::new(house.map_err(|error| miette!("{}", chain(error.as_ref())))?);
         let (reloader, changes) = Reloader::new(path, loaded, Arc::new(SystemClock), &registry).into_diagnostic()?;
@@ -86,7 +86,7 @@ impl Running {
     }
 
     /// The house.
-    pub fn house(&self) -> Arc<House> {
+    pub(crate) fn house(&self) -> Arc<House> {
         Arc::clone(&self.house)
     }
 
@@ -94,7 +94,7 @@ impl Running {
     ///
     /// # Errors
     /// The system refuses a signal handler.
-    pub async fn until_stopped(mut self) -> Result<()> {
+    pub(crate) async fn until_stopped(mut self) -> Result<()> {
         let mut signals = Signals::install().into_diagnostic().wrap_err("signals")?;
         self.follow(&mut signals, std::future::pending()).await;
         tracing::info!("stopping");
@@ -112,7 +112,7 @@ impl Running {
     ///
     /// # Errors
     /// The system refuses a signal handler.
-    pub async fn during<T>(mut self, work: impl Future<Output = T>) -> Result<Option<T>> {
+    pub(crate) async fn during<T>(mut self, work: impl Future<Output = T>) -> Result<Option<T>> {
         let mut signals = Signals::install().into_diagnostic().wrap_err("signals")?;
         let mut outcome = None;
         self.follow(&mut signals, async { outcome = Some(work.await) }).await;

@@ -6,11 +6,11 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use portcullis_config::SecretSource;
-use portcullis_keys::{KeyRing, RingError, Random};
+use portcullis_keys::{KeyRing, Random, RingError};
 
 /// Why the keys could not be had.
 #[derive(Debug, thiserror::Error)]
-pub enum SecretError {
+pub(crate) enum SecretError {
     /// The file could not be read or made.
     #[error("{}: {source}", path.display())]
     File {
@@ -36,7 +36,7 @@ pub enum SecretError {
 ///
 /// # Errors
 /// See [`SecretError`].
-pub fn key_ring(source: &SecretSource, random: &dyn Random) -> Result<KeyRing, SecretError> {
+pub(crate) fn key_ring(source: &SecretSource, random: &dyn Random) -> Result<KeyRing, SecretError> {
     match source {
         SecretSource::Text(text) => Ok(KeyRing::parse(text.expose())?),
         SecretSource::StateFile(path) => read_or_make(path, random),
@@ -65,7 +65,7 @@ fn read_or_make(path: &Path, random: &dyn Random) -> Result<KeyRing, SecretError
 
 /// Writes a file that did not exist, readable by its owner only, complete and on disk when this returns: it is
 /// written beside its place and linked there, so that a crash never leaves half a secret.
-pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = PathBuf::from(beside);
@@ -80,7 +80,7 @@ pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// Replaces a file's content in one step, keeping its mode and owner; a crash leaves the old content or the new one.
-pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let before = fs::metadata(path)?;
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
@@ -95,6 +95,6 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// Makes a folder, and those above it, for its owner only.
-pub fn private_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }

@@ -21,7 +21,7 @@ const RENEW_BEFORE: std::time::Duration = std::time::Duration::from_secs(30 * 86
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
-pub enum SelfSignedError {
+pub(crate) enum SelfSignedError {
     /// The state directory refuses it.
     #[error("{}: {source}", path.display())]
     File {
@@ -47,7 +47,7 @@ pub enum SelfSignedError {
 ///
 /// # Errors
 /// See [`SelfSignedError`].
-pub fn for_names_of(config: &Config, folder: &Path, now: Timestamp) -> Result<Certificate, SelfSignedError> {
+pub(crate) fn for_names_of(config: &Config, folder: &Path, now: Timestamp) -> Result<Certificate, SelfSignedError> {
     let path = folder.join("self-signed.pem");
     let header = description(&names_of(config), now);
     if let Some(text) = read(&path)? {
@@ -58,7 +58,8 @@ pub fn for_names_of(config: &Config, folder: &Path, now: Timestamp) -> Result<Ce
         fs::remove_file(&path).map_err(|source| SelfSignedError::File { path: path.clone(), source })?;
     }
     let text = make(&header, now)?;
-    secret_file::write_new(&path, text.as_bytes()).map_err(|source| SelfSignedError::File { path: path.clone(), source })?;
+    secret_file::write_new(&path, text.as_bytes())
+        .map_err(|source| SelfSignedError::File { path: path.clone(), source })?;
     tracing::info!(path = %path.display(), "made a self-signed certificate");
     parse(&text, &path)
 }
@@ -101,7 +102,8 @@ fn make(description: &Description, now: Timestamp) -> Result<String, SelfSignedE
     let mut params = CertificateParams::new(description.names.clone())?;
     params.distinguished_name.push(DnType::CommonName, "Portcullis self-signed");
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
-    params.not_before = epoch + std::time::Duration::from_secs(seconds(now.saturating_sub(std::time::Duration::from_secs(3600))));
+    params.not_before =
+        epoch + std::time::Duration::from_secs(seconds(now.saturating_sub(std::time::Duration::from_secs(3600))));
     params.not_after = epoch + std::time::Duration::from_secs(seconds(description.until));
     let certificate = params.self_signed(&key)?;
     let Description { names, until } = description;

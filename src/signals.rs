@@ -6,7 +6,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub(crate) enum Order {
     /// SIGHUP: read the configuration again.
     Reload,
     /// SIGTERM, SIGINT: drain and stop. A second one stops at once.
@@ -15,7 +15,7 @@ pub enum Order {
 
 /// The process's signals.
 #[derive(Debug)]
-pub struct Signals {
+pub(crate) struct Signals {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
@@ -26,7 +26,7 @@ impl Signals {
     ///
     /// # Errors
     /// The system refuses a handler.
-    pub fn install() -> io::Result<Self> {
+    pub(crate) fn install() -> io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
@@ -35,7 +35,7 @@ impl Signals {
     }
 
     /// The next order. Cancel safe: a signal that arrived is kept by the runtime until it is taken.
-    pub async fn next(&mut self) -> Order {
+    pub(crate) async fn next(&mut self) -> Order {
         tokio::select! {
             _ = self.hangup.recv() => Order::Reload,
             _ = self.terminate.recv() => Order::Stop,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Why a socket could not be bound.
 #[derive(Debug, thiserror::Error)]
-pub enum BindError {
+pub(crate) enum BindError {
     /// A TCP address.
     #[error("cannot listen on {address}: {source}")]
     Tcp {
@@ -37,7 +37,7 @@ pub enum BindError {
 ///
 /// # Errors
 /// The address is in use, not ours, or privileged.
-pub fn tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
+pub(crate) fn tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
     let failed = |source| BindError::Tcp { address, source };
     // The standard library sets SO_REUSEADDR: a restart need not wait for old connections to be forgotten.
     let listener = TcpListener::bind(address).map_err(failed)?;
@@ -49,7 +49,7 @@ pub fn tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
 ///
 /// # Errors
 /// A live process serves there, something else than a socket is there, or the folder is not ours.
-pub fn unix(path: &Path) -> Result<UnixListener, BindError> {
+pub(crate) fn unix(path: &Path) -> Result<UnixListener, BindError> {
     let failed = |source| BindError::Unix { path: path.to_owned(), source };
     match std::fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => {

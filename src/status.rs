@@ -1,22 +1,19 @@
 //! The answer of `portcullis status` in words.
 
-use std::fmt::Write as _;
-
 use jiff::Timestamp;
 use serde_json::Value;
 
 /// Whether everything is as it should be: the exit status of `portcullis status`.
-pub fn is_well(status: &Value) -> bool {
+pub(crate) fn is_well(status: &Value) -> bool {
     let refused = status.pointer("/configuration/last_error").is_some_and(|error| !error.is_null());
     let degraded = status.get("degraded").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
     !refused && !degraded && status.get("stage").and_then(Value::as_str) == Some("ready")
 }
 
 /// What an operator reads.
-pub fn text(status: &Value) -> String {
+pub(crate) fn text(status: &Value) -> String {
     let mut text = String::new();
-    // Writing to a String cannot go wrong.
-    let mut line = |label: &str, value: String| drop(writeln!(text, "{label:<14}{value}"));
+    let mut line = |label: &str, value: String| text.push_str(&format!("{label:<14}{value}\n"));
     let at = |path: &str| status.pointer(path).filter(|value| !value.is_null());
     let word = |path: &str| at(path).map(show).unwrap_or_else(|| "-".to_owned());
     line("portcullis", format!("{}, process {}, {}", word("/version"), word("/process"), word("/stage")));
@@ -30,7 +27,14 @@ pub fn text(status: &Value) -> String {
     if at("/replica").is_some() {
         let state = if at("/replica/following") == Some(&Value::Bool(true)) { "following" } else { "cut off" };
         let held = format!("{} sessions, {} bytes", word("/replica/sessions"), word("/replica/bytes"));
-        line("replica", format!("{state}, version {}, {held}, last word {} ms ago", word("/replica/version"), word("/replica/silent_for_ms")));
+        line(
+            "replica",
+            format!(
+                "{state}, version {}, {held}, last word {} ms ago",
+                word("/replica/version"),
+                word("/replica/silent_for_ms")
+            ),
+        );
     }
     for provider in at("/providers").and_then(Value::as_array).into_iter().flatten() {
         let field = |name: &str| provider.get(name).map(show).unwrap_or_default();
@@ -47,14 +51,13 @@ pub fn text(status: &Value) -> String {
 }
 
 /// The list of `portcullis sessions list`.
-pub fn sessions(list: &Value) -> String {
+pub(crate) fn sessions(list: &Value) -> String {
     let mut text = format!("{:<18}{:<24}{:<14}{:<24}expires\n", "session", "user", "provider", "last used");
     for session in list.as_array().into_iter().flatten() {
         let field = |name: &str| session.get(name).map(show).unwrap_or_default();
         let (used, expires) = (instant(session.get("last_used")), instant(session.get("expires_at")));
         let (session, user, provider) = (field("session"), field("user"), field("provider"));
-        // Writing to a String cannot go wrong.
-        drop(writeln!(text, "{session:<18}{user:<24}{provider:<14}{used:<24}{expires}"));
+        text.push_str(&format!("{session:<18}{user:<24}{provider:<14}{used:<24}{expires}\n"));
     }
     text.trim_end().to_owned()
 }

@@ -11,22 +11,22 @@ use crate::http_server::{Answer, answer, json as json_answer};
 use crate::readiness::{Readiness, Stage};
 
 /// Something that can be worse than well without being down: shown by `/readyz` and `status`.
-pub type Degradation = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
+pub(crate) type Degradation = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
 
 /// What the telemetry listener shows.
 #[derive(Clone)]
-pub struct Telemetry {
+pub(crate) struct Telemetry {
     /// All metrics of the process.
-    pub registry: Registry,
+    pub(crate) registry: Registry,
     /// The process's stage.
-    pub readiness: Arc<Readiness>,
+    pub(crate) readiness: Arc<Readiness>,
     /// What is degraded right now: providers that do not answer, a stale replica, a refused configuration.
-    pub degradation: Degradation,
+    pub(crate) degradation: Degradation,
 }
 
 impl Telemetry {
     /// Answers one request.
-    pub async fn handle(self, request: Request<Incoming>) -> Answer {
+    pub(crate) async fn handle(self, request: Request<Incoming>) -> Answer {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return answer(StatusCode::METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", "GET or HEAD\n");
         }

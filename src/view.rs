@@ -14,20 +14,20 @@ const MAX_LISTED_SESSIONS: usize = 100_000;
 
 impl House {
     /// The status as JSON; the caller adds the configuration's part.
-    pub fn status(&self) -> Value {
+    pub(crate) fn status(&self) -> Value {
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "process": std::process::id(),
             "stage": format!("{:?}", self.readiness().stage()).to_lowercase(),
             "replica": self.proxy.as_ref().map(replica),
-            "certificates": self.proxy.as_ref().map(|room| served(room)),
+            "certificates": self.proxy.as_ref().map(served),
             "providers": self.authn.as_ref().map(|authn| authn.providers().iter().map(provider).collect::<Vec<_>>()),
             "degraded": self.degradation(),
         })
     }
 
     /// What is worse than well without being down.
-    pub fn degradation(&self) -> Vec<String> {
+    pub(crate) fn degradation(&self) -> Vec<String> {
         let cut_off = self.proxy.as_ref().and_then(|room| {
             let status = room.replica.status();
             let bad = status.stale || !status.following;
@@ -43,14 +43,14 @@ impl House {
     }
 
     /// The live sessions, most recently used first, if this process runs the broker.
-    pub fn sessions(&self) -> Option<Value> {
+    pub(crate) fn sessions(&self) -> Option<Value> {
         let mut sessions = self.store.as_ref()?.sessions(MAX_LISTED_SESSIONS);
         sessions.sort_by_key(|session| std::cmp::Reverse(session.last_used));
         Some(sessions.iter().map(session).collect())
     }
 
     /// The decision record of a request, as JSON.
-    pub fn decision(&self, request_id: &str) -> Option<Value> {
+    pub(crate) fn decision(&self, request_id: &str) -> Option<Value> {
         let room = self.proxy.as_ref()?;
         let record = room.proxy.decisions().into_iter().rev().find(|record| record.request_id == request_id)?;
         Some(decided(record, room))
@@ -103,7 +103,8 @@ fn provider(read: &ReadProvider) -> Value {
 
 /// A record with what the generation of now says about its route and rule.
 fn decided(record: DecisionRecord, room: &ProxyRoom) -> Value {
-    let DecisionRecord { request_id, at, method, host, path, route, decision, reasons, rule, session, generation } = record;
+    let DecisionRecord { request_id, at, method, host, path, route, decision, reasons, rule, session, generation } =
+        record;
     let snapshot = room.gate.snapshot();
     let place = route.as_deref().and_then(|name| snapshot.routes().iter().find(|route| &*route.name == name));
     let same = generation.is_some_and(|decided| decided == snapshot.generation());

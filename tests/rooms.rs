@@ -51,9 +51,10 @@ impl Graph {
         }
         let mut uses = BTreeMap::new();
         for node in metadata["resolve"]["nodes"].as_array().expect("nodes") {
-            let normal = node["deps"].as_array().expect("deps").iter().filter(|dep| {
-                dep["dep_kinds"].as_array().expect("kinds").iter().any(|kind| kind["kind"].is_null())
-            });
+            let normal =
+                node["deps"].as_array().expect("deps").iter().filter(|dep| {
+                    dep["dep_kinds"].as_array().expect("kinds").iter().any(|kind| kind["kind"].is_null())
+                });
             uses.insert(text(&node["id"]), normal.map(|dep| text(&dep["pkg"])).collect());
         }
         Self { names, uses }
