@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use portcullis_policy::Program;
 use portcullis_policy::yaml::{self, Node};
 use serde_yaml::{Mapping, Value};
 
@@ -160,10 +161,10 @@ fn parts(report: &mut Report<'_>, text: &str, tree: &Node) -> Option<Parts> {
     for (index, entry) in entries.into_iter().enumerate() {
         let at = list.index(index);
         let program = entry.as_mapping().and_then(|route| access.program(report, index, route));
-        let digest = text_digest(&entry);
-        if let Decoded::Whole(entry) = decode::<RouteEntry>(report, &at, entry)
-            && let Some(policy) = program
-        {
+        let digest = value_digest(&entry);
+        if let Decoded::Whole(entry) = decode::<RouteEntry>(report, &at, entry) {
+            // Where the policy is wrong the report says so, and the rest of the route is still looked at.
+            let policy = program.unwrap_or_else(|| Arc::new(Program::nobody()));
             drafts.push(Draft { index, entry, policy, digest });
         }
     }
@@ -203,10 +204,37 @@ fn names(map: &Mapping) -> Vec<String> {
 }
 
 /// A digest of what a route says, whatever its layout.
-fn text_digest(entry: &Value) -> [u8; 32] {
-    // Every YAML value has a YAML text; without one no two routes are equal, which is the safe side.
-    let text = serde_yaml::to_string(entry).unwrap_or_else(|_error| format!("{entry:?}"));
-    sha256(text.as_bytes())
+fn value_digest(value: &Value) -> [u8; 32] {
+    let mut digest = Digester::new();
+    feed(&mut digest, value);
+    digest.finish()
+}
+
+fn feed(digest: &mut Digester, value: &Value) {
+    match value {
+        Value::Null => digest.part(b"null"),
+        Value::Bool(value) => digest.part(b"bool").part(&[u8::from(*value)]),
+        Value::Number(number) => digest.part(b"number").part(number.to_string().as_bytes()),
+        Value::String(text) => digest.part(b"text").part(text.as_bytes()),
+        Value::Sequence(list) => {
+            digest.part(b"list").part(&list.len().to_be_bytes());
+            list.iter().for_each(|element| feed(digest, element));
+            digest
+        }
+        Value::Mapping(map) => {
+            digest.part(b"map").part(&map.len().to_be_bytes());
+            for (key, element) in map {
+                feed(digest, key);
+                feed(digest, element);
+            }
+            digest
+        }
+        Value::Tagged(tagged) => {
+            digest.part(b"tag").part(tagged.tag.to_string().as_bytes());
+            feed(digest, &tagged.value);
+            digest
+        }
+    };
 }
 
 fn generation(text: &str, files: &[ReferencedFile], variables: &BTreeMap<String, [u8; 32]>) -> Generation {

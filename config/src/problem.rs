@@ -151,7 +151,7 @@ impl miette::Diagnostic for Shown<'_> {
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let line = self.0.snippet.as_deref()?;
         let (offset, length) = word_at(line, self.0.column);
-        Some(Box::new(std::iter::once(LabeledSpan::at((offset, length), "here"))))
+        Some(Box::new(std::iter::once(LabeledSpan::underline((offset, length)))))
     }
 }
 

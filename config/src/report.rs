@@ -79,9 +79,10 @@ impl<'a> Report<'a> {
 
     /// Records what is wrong with an entry's key or value.
     pub(crate) fn fault_at(&mut self, steps: &[Step<'_>], part: Part, fault: Fault) {
-        let (line, column) = self.place(steps, part);
+        let steps = self.as_written(steps);
+        let (line, column) = self.place(&steps, part);
         let mut field = String::new();
-        if display(steps, &mut field).is_err() {
+        if display(&steps, &mut field).is_err() {
             // Writing into a String has no way to fail; a path cut short is still a path.
             field.push('…');
         }
@@ -144,6 +145,21 @@ impl<'a> Report<'a> {
         warnings.sort_by_key(|warning| (warning.line, warning.column));
         warnings.dedup();
         (problems, warnings)
+    }
+
+    /// Without the indices of lists that the file writes as one value.
+    fn as_written<'s>(&self, steps: &[Step<'s>]) -> Vec<Step<'s>> {
+        let mut node = self.tree;
+        let mut written = Vec::with_capacity(steps.len());
+        for step in steps {
+            match step {
+                Step::Key(name) => node = node.and_then(|node| node.get(name)),
+                Step::Index(_) if node.is_some_and(|node| node.as_list().is_none()) => continue,
+                Step::Index(index) => node = node.and_then(|node| node.as_list()?.get(*index)),
+            }
+            written.push(*step);
+        }
+        written
     }
 
     /// Where an entry stands, or the nearest one around it that stands somewhere.

@@ -16,7 +16,7 @@ use crate::report::Report;
 pub(crate) struct Access<'a> {
     tree: &'a Node,
     shared: SharedPolicies,
-    compiled: HashMap<Vec<Option<Value>>, Option<Arc<Program>>>,
+    compiled: HashMap<Vec<Option<Value>>, Arc<Program>>,
 }
 
 impl<'a> Access<'a> {
@@ -41,24 +41,23 @@ impl<'a> Access<'a> {
     pub(crate) fn program(&mut self, report: &mut Report<'_>, index: usize, route: &Mapping) -> Option<Arc<Program>> {
         let key: Vec<Option<Value>> = ACCESS_KEYS.iter().map(|key| route.get(*key).cloned()).collect();
         if let Some(known) = self.compiled.get(&key) {
-            return known.clone();
+            return Some(Arc::clone(known));
         }
         let list = Field::Root.key("routes");
         let at = list.index(index);
         let node = self.tree.get("routes").and_then(|routes| routes.as_list()?.get(index))?;
-        let program = match compile_route(node, &self.shared) {
+        match compile_route(node, &self.shared) {
             Ok(Compiled { program, warnings }) => {
                 for warning in warnings {
                     report.warn_in_line(warning.line, warning.column, warning.message, warning.help);
                 }
+                self.compiled.insert(key, Arc::clone(&program));
                 Some(program)
             }
             Err(found) => {
                 report.diagnostic(&at, found);
                 None
             }
-        };
-        self.compiled.insert(key, program.clone());
-        program
+        }
     }
 }

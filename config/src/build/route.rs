@@ -209,7 +209,8 @@ fn route(build: &mut Build<'_>, at: &Field<'_>, draft: Draft, around: &Surroundi
     let exchange = self::exchange(&exchange, around.upstreams);
     let (needs, idle) = needs(build, at, providers, session, around);
     let name_given = name.map(|name| build.report.take(&at.key("name"), route_name(name)));
-    let action = self::action(build, at, action, path.as_ref())?;
+    // With a wrong path, the rest is still looked at.
+    let action = self::action(build, at, action, path.as_ref().unwrap_or(&PathPattern::Any))?;
     let (host::From { host, port }, path) = (target?, path?);
     let name = match name_given {
         Some(name) => name?,
@@ -253,15 +254,15 @@ fn usual_name(host: &HostPattern, port: Option<u16>, path: &PathPattern) -> Stri
     }
 }
 
-fn action(build: &mut Build<'_>, at: &Field<'_>, keys: ActionKeys, path: Option<&PathPattern>) -> Option<Action> {
+fn action(build: &mut Build<'_>, at: &Field<'_>, keys: ActionKeys, path: &PathPattern) -> Option<Action> {
     let ActionKeys { forward, redirect, response } = keys;
     match (forward.to.is_some(), redirect, response) {
         (true, None, None) => {
-            upstream::forward(build, at, forward, path?).map(|forward| Action::Forward(Arc::new(forward)))
+            upstream::forward(build, at, forward, path).map(|forward| Action::Forward(Arc::new(forward)))
         }
         (false, Some(redirect), None) => {
             idle_keys(build, at, &forward);
-            action::redirect(build, &at.key("redirect"), redirect, path?)
+            action::redirect(build, &at.key("redirect"), redirect, path)
         }
         (false, None, Some(response)) => {
             idle_keys(build, at, &forward);

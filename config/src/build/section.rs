@@ -89,7 +89,10 @@ pub(crate) fn directories(build: &Build<'_>, section: DirectoriesSection) -> Dir
         let given = given.map(|path| build.resolve(&path));
         // systemd lists several with colons; the first is the unit's own.
         let systemd = || build.environment.var(variable).and_then(|list| list.split(':').next().map(PathBuf::from));
-        given.or_else(systemd).filter(|path| path.is_absolute()).unwrap_or_else(|| PathBuf::from(usual))
+        let systemd = || systemd().filter(|path| path.is_absolute());
+        let path = given.or_else(systemd).unwrap_or_else(|| PathBuf::from(usual));
+        // Sockets and the store outlive a change of the working directory.
+        std::path::absolute(&path).unwrap_or(path)
     };
     Directories {
         run: place(run_dir, "RUNTIME_DIRECTORY", "/run/portcullis"),

@@ -19,6 +19,7 @@ pub(crate) use section::{
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
 /// The configuration of Portcullis.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -93,6 +94,25 @@ pub(crate) struct Document {
 
 /// The JSON Schema (2020-12) of the configuration file, for editors.
 #[must_use]
-pub fn json_schema() -> serde_json::Value {
-    schemars::schema_for!(Document).to_value()
+pub fn json_schema() -> Value {
+    let mut schema = schemars::schema_for!(Document).to_value();
+    forbid_null(&mut schema);
+    schema
+}
+
+/// A key without a value is refused, wherever the types alone would take it for an absent one.
+fn forbid_null(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            if let Some(Value::Array(types)) = map.get_mut("type") {
+                types.retain(|name| name != "null");
+            }
+            if let Some(Value::Array(choices)) = map.get_mut("anyOf") {
+                choices.retain(|choice| choice.get("type").is_none_or(|name| name != "null"));
+            }
+            map.values_mut().for_each(forbid_null);
+        }
+        Value::Array(list) => list.iter_mut().for_each(forbid_null),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }

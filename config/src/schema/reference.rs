@@ -26,7 +26,7 @@ pub(crate) enum PemText {
     Reference(Reference),
 }
 
-/// How a reference looks once its shape is known.
+/// Where a value is that does not belong into the file: exactly one of these.
 #[derive(serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ReferenceShape {

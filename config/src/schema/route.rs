@@ -209,7 +209,7 @@ pub(crate) enum EncodedSlashesName {
     Keep,
 }
 
-/// A policy, for editors only: the policy language reads it by itself.
+/// Who may pass: one rule, the name of a shared policy, or a list of both.
 #[derive(JsonSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "the schema's shape of something that serde never reads")]

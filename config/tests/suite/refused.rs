@@ -101,10 +101,14 @@ fn mistakes_are_reported_together() {
          \x20   timeout: soon\n\
          \x20 - to: http://b.test\n\
          \x20   policy: [{allow: {and: [{domin: corp.test}]}}]\n\
-         \x20   regex: '('\n",
+         \x20   regex: '('\n\
+         \x20 - from: https://c.test\n\
+         \x20   to: tcp://c\n\
+         \x20   prefix: wiki\n\
+         \x20   policy: [{allow: {and: [{domin: corp.test}]}}]\n",
     );
     let places: Vec<&str> = said.lines().map(|line| line.split(": ").next().unwrap()).collect();
-    assert_eq!(places, ["1:11", "2:21", "5:5", "6:14", "7:5", "8:30"], "{said}");
+    assert_eq!(places, ["1:11", "2:21", "5:5", "6:14", "7:5", "8:30", "11:9", "12:13", "13:30"], "{said}");
 }
 
 /// The keys of a provider that begin at 1:20, where and why they are refused.

@@ -20,6 +20,11 @@ fn every_key_is_described_and_unknown_ones_are_refused() {
 }
 
 #[test]
+fn no_key_may_be_empty() {
+    assert!(!schema().to_string().contains("\"null\""));
+}
+
+#[test]
 fn the_keys_of_design_are_there() {
     let schema = schema();
     let sections = schema["properties"].as_object().unwrap();
