@@ -25,9 +25,10 @@ impl<S: Sessions> Turn<'_, S> {
             return self.late(Cause::Stale, None).await;
         };
         // The message was judged when the state was made: by then's clock it is as good as it was.
-        let request = flow.request.as_deref().and_then(|sealed| {
-            SignInRequest::open(sealed, &keys.handover, self.generation.host(), flow.issued).ok()
-        });
+        let request = flow
+            .request
+            .as_deref()
+            .and_then(|sealed| SignInRequest::open(sealed, &keys.handover, self.generation.host(), flow.issued).ok());
         if flow.request.is_some() && request.is_none() {
             return self.late(Cause::RequestUnusable, None).await;
         }
@@ -113,9 +114,7 @@ impl<S: Sessions> Turn<'_, S> {
             ExchangeError::Refused { code, description } => {
                 (SignInResult::Refused, Cause::Refused { provider, code, description })
             }
-            ExchangeError::IdToken(error) if error.is_unmet_need() => {
-                (SignInResult::Unmet, Cause::Unmet { provider })
-            }
+            ExchangeError::IdToken(error) if error.is_unmet_need() => (SignInResult::Unmet, Cause::Unmet { provider }),
             ExchangeError::Claims(error) => (SignInResult::Refused, claims_cause(error, provider)),
             ExchangeError::Discovery(_)
             | ExchangeError::IssuerMissing
@@ -155,8 +154,7 @@ impl<S: Sessions> Turn<'_, S> {
             }
         };
         self.replace_old().await;
-        let credential =
-            self.generation.keys.credential.mint(CredentialKind::Session, &handle, self.generation.host());
+        let credential = self.generation.keys.credential.mint(CredentialKind::Session, &handle, self.generation.host());
         let answer = if needs.met_by(&session, self.now) {
             self.core.metrics.sign_in_ended(name, SignInResult::Ok);
             self.enter(request, &handle)
@@ -168,19 +166,15 @@ impl<S: Sessions> Turn<'_, S> {
         Ok(answer.with(CookieChange::Session { credential: Credential(credential), expires_at: session.expires_at }))
     }
 
-    async fn create(&self, handle: &Handle, provider: &ProviderName, identity: Identity) -> Result<Session, CreateError> {
+    async fn create(
+        &self,
+        handle: &Handle,
+        provider: &ProviderName,
+        identity: Identity,
+    ) -> Result<Session, CreateError> {
         let limits = self.generation.config.session;
-        let Identity {
-            principal,
-            provider_session,
-            authenticated_at,
-            acr,
-            claims_json,
-            email,
-            name,
-            groups,
-            tokens,
-        } = identity;
+        let Identity { principal, provider_session, authenticated_at, acr, claims_json, email, name, groups, tokens } =
+            identity;
         let portcullis_oidc::Tokens { access_token, refresh_token, id_token, expires_at } = tokens;
         let secret = |text: &SecretText| Secret::new(text.expose());
         let new = NewSession {

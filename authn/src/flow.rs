@@ -108,9 +108,8 @@ impl Proofs {
 
     /// For the callback: by the key that sealed its state, which may have been replaced since.
     pub(crate) fn of_state(keys: &FlowKeys, state: &str, bind: &Bind, txn: &[u8; 16]) -> Option<Self> {
-        let value = |label| {
-            keys.derive_for(state, bind.secret(), txn, label).map(|bytes| BASE64_URL_SAFE_NO_PAD.encode(bytes))
-        };
+        let value =
+            |label| keys.derive_for(state, bind.secret(), txn, label).map(|bytes| BASE64_URL_SAFE_NO_PAD.encode(bytes));
         Some(Self { verifier: value("verifier")?, nonce: value("nonce")? })
     }
 }

@@ -97,9 +97,7 @@ impl Generation {
 
     /// The providers whose sessions meet `needs`, in the order of the file.
     pub(crate) fn offered<'a>(&'a self, needs: &'a Needs) -> impl Iterator<Item = Offered<'a>> {
-        self.all().filter(|offered| {
-            needs.providers.is_empty() || needs.providers.contains(&offered.provider.name)
-        })
+        self.all().filter(|offered| needs.providers.is_empty() || needs.providers.contains(&offered.provider.name))
     }
 
     pub(crate) fn provider(&self, name: &ProviderName) -> Option<Offered<'_>> {

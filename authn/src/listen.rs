@@ -49,7 +49,7 @@ impl<S: Sessions> Authn<S> {
     /// If our own user id cannot be found out, which would leave nobody to compare peers with.
     pub async fn serve_unix(&self, listener: UnixListener, stop: CancellationToken) -> Result<(), ListenError> {
         let own = own_user().map_err(ListenError::OwnUser)?;
-        let mut house = House::new(stop);
+        let house = House::new(stop);
         while let Some((stream, permit)) = house.next(|| listener.accept()).await {
             match stream.peer_cred() {
                 Ok(peer) if peer.uid() == own => house.serve(self.clone(), stream, permit),
@@ -57,6 +57,7 @@ impl<S: Sessions> Authn<S> {
                 Err(error) => tracing::warn!(error = %error, "connection of an unknown user turned away"),
             }
         }
+        drop(listener); // nobody waits in its queue while what is open ends
         house.close().await;
         Ok(())
     }
@@ -65,7 +66,7 @@ impl<S: Sessions> Authn<S> {
     /// certificates; of those that it accepts, only `portcullis://proxy` comes in.
     pub async fn serve_tls(&self, listener: TcpListener, tls: Arc<ServerConfig>, stop: CancellationToken) {
         let acceptor = TlsAcceptor::from(tls);
-        let mut house = House::new(stop);
+        let house = House::new(stop);
         while let Some((stream, permit)) = house.next(|| listener.accept()).await {
             let (authn, acceptor, stop) = (self.clone(), acceptor.clone(), house.stop.clone());
             house.guests.spawn(async move {
@@ -75,6 +76,7 @@ impl<S: Sessions> Authn<S> {
                 drop(permit);
             });
         }
+        drop(listener);
         house.close().await;
     }
 }
@@ -92,11 +94,9 @@ impl House {
     }
 
     /// The next connection, once there is room for it; `None`: it is time to stop.
-    async fn next<T, A, F>(&mut self, accept: F) -> Option<(T, OwnedSemaphorePermit)>
+    async fn next<T, X, A>(&self, accept: impl Fn() -> A) -> Option<(T, OwnedSemaphorePermit)>
     where
-        F: Fn() -> A,
-        A: Future<Output = std::io::Result<(T, PeerAddress<T>)>>,
-        T: Peer,
+        A: Future<Output = std::io::Result<(T, X)>>,
     {
         loop {
             let arrival = async {
@@ -133,21 +133,6 @@ impl House {
     }
 }
 
-/// A stream that a listener hands out, with the kind of address it comes with.
-trait Peer {
-    type Address;
-}
-
-type PeerAddress<T> = <T as Peer>::Address;
-
-impl Peer for UnixStream {
-    type Address = tokio::net::unix::SocketAddr;
-}
-
-impl Peer for TcpStream {
-    type Address = std::net::SocketAddr;
-}
-
 /// The TLS stream of a proxy; `None` for everybody else.
 async fn admitted(acceptor: TlsAcceptor, stream: TcpStream) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
     let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
@@ -172,10 +157,11 @@ async fn admitted(acceptor: TlsAcceptor, stream: TcpStream) -> Option<tokio_rust
 fn role_of(leaf: &[u8]) -> Option<ServiceRole> {
     let (_rest, certificate) = X509Certificate::from_der(leaf).ok()?;
     let names = certificate.subject_alternative_name().ok()??;
-    let mut uris = names.value.general_names.iter().filter_map(|name| match name {
-        GeneralName::URI(uri) => Some(*uri),
-        _ => None,
-    });
+    let mut uris = names
+        .value
+        .general_names
+        .iter()
+        .filter_map(|name| if let GeneralName::URI(uri) = name { Some(*uri) } else { None });
     let uri = uris.next()?;
     if uris.next().is_some() { None } else { ServiceRole::from_uri(uri) }
 }

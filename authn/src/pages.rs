@@ -35,7 +35,9 @@ fn body<S>(what: What, caller: &Caller<'_>, turn: &Turn<'_, S>) -> Response<Byte
             portcullis_reply::see_other(caller, &to) // RFC 9700, 4.12: never let a form travel on
         }
         What::Redirect(Location(to)) => portcullis_reply::redirect(caller, &to),
-        What::Choice { offers, host } => choice(caller, &offers, host.as_deref().unwrap_or(turn.generation.host())),
+        What::Choice { offers, host } => {
+            choice(caller, &offers, host.as_deref().unwrap_or_else(|| turn.generation.host()))
+        }
         What::ConfirmSignOut(session) => {
             let (action, stay) = (turn.generation.path("sign_out"), turn.generation.path("user"));
             let form = SignOutForm { action: &action, fields: &[], stay: &stay };
@@ -47,9 +49,7 @@ fn body<S>(what: What, caller: &Caller<'_>, turn: &Turn<'_, S>) -> Response<Byte
         }
         What::User(session) => portcullis_reply::user(caller, &session, turn.now),
         What::Challenge { sign_in } => portcullis_reply::challenge(caller, &sign_in, Fragment::Dropped),
-        What::Discovery(document) => {
-            portcullis_reply::document(caller, document.to_string())
-        }
+        What::Discovery(document) => portcullis_reply::document(caller, document.to_string()),
         What::Pong => portcullis_reply::ping(caller),
         What::NotFound => portcullis_reply::not_found(caller),
         What::WrongMethod => portcullis_reply::method_not_allowed(caller, METHODS),
@@ -97,10 +97,7 @@ fn set<S>(response: &mut Response<Bytes>, change: CookieChange, turn: &Turn<'_, 
             headers.append(SET_COOKIE, portcullis_reply::bind_cookie(cookie, &bind.value()));
         }
         CookieChange::Session { credential: Credential(credential), expires_at } => {
-            headers.append(
-                SET_COOKIE,
-                portcullis_reply::session_cookie(cookie, &credential, expires_at, turn.now),
-            );
+            headers.append(SET_COOKIE, portcullis_reply::session_cookie(cookie, &credential, expires_at, turn.now));
         }
         CookieChange::NoSession => {
             for field in portcullis_reply::clear_session_cookie(cookie) {

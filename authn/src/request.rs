@@ -97,9 +97,8 @@ impl Asked {
     }
 
     fn wants_json(&self) -> bool {
-        self.header(ACCEPT.as_str()).is_some_and(|accept| {
-            accept.contains("application/json") && !accept.contains("text/html")
-        })
+        self.header(ACCEPT.as_str())
+            .is_some_and(|accept| accept.contains("application/json") && !accept.contains("text/html"))
     }
 
     /// On the sign-in host everybody is a browser, except who says otherwise.

@@ -3,9 +3,7 @@
 use std::fmt::Debug;
 use std::future::Future;
 
-use portcullis_broker_api::{
-    BrokerClient, BrokerError, CreateError, EndReason, EndSelector, Ended, NewSession,
-};
+use portcullis_broker_api::{BrokerClient, BrokerError, CreateError, EndReason, EndSelector, Ended, NewSession};
 use portcullis_identity::{Session, SessionKey};
 
 /// The broker as the sign-in service knows it: three calls. [`BrokerClient`] is the real one; tests have

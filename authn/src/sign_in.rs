@@ -38,11 +38,10 @@ impl<S: Sessions> Turn<'_, S> {
         let wanted = self.wanted()?;
         let needs = wanted.needs();
         let live = self.live().await?;
-        if let (Some(live), Account::Present) = (&live, wanted.account()) {
-            if needs.met_by(&live.session, self.now) {
-                self.core.metrics.sign_in_ended(&live.session.provider, SignInResult::Reused);
-                return Ok(self.enter(wanted.request.as_ref(), &live.handle));
-            }
+        let enough = |live: &&Live| wanted.account() == Account::Present && needs.met_by(&live.session, self.now);
+        if let Some(live) = live.as_ref().filter(enough) {
+            self.core.metrics.sign_in_ended(&live.session.provider, SignInResult::Reused);
+            return Ok(self.enter(wanted.request.as_ref(), &live.handle));
         }
         let offered: Vec<_> = self.generation.offered(&needs).collect();
         let named = self.asked.query.one("provider");

@@ -91,9 +91,7 @@ impl RawClaims {
     pub(crate) fn texts(&self, name: &str) -> Vec<String> {
         match self.value(name) {
             Some(Value::String(text)) => vec![text],
-            Some(Value::Array(items)) => {
-                items.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect()
-            }
+            Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect(),
             Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => Vec::new(),
         }
     }

@@ -102,10 +102,10 @@ impl Discovery {
         }
         // Whoever waited through a failed attempt takes its outcome: a hanging provider costs everybody one
         // deadline, not one each after the other.
-        if let Some(failure) = self.failure.load_full() {
-            if before.is_none_or(|before| !Arc::ptr_eq(&before, &failure)) {
-                return Err(failure.error.clone());
-            }
+        let after = self.failure.load_full();
+        let is_new = |failure: &Arc<Failure>| before.as_ref().is_none_or(|before| !Arc::ptr_eq(before, failure));
+        if let Some(failure) = after.filter(is_new) {
+            return Err(failure.error.clone());
         }
         self.fetch(transport).await
     }

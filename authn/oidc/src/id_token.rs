@@ -97,11 +97,7 @@ impl IdTokenError {
 }
 
 /// Checks `token` against `expected`; every cause of refusal is one of [`IdTokenError`].
-pub(crate) fn check(
-    token: &str,
-    keys: &CoreJsonWebKeySet,
-    expected: &Expected<'_>,
-) -> Result<Checked, IdTokenError> {
+pub(crate) fn check(token: &str, keys: &CoreJsonWebKeySet, expected: &Expected<'_>) -> Result<Checked, IdTokenError> {
     let id_token: CoreIdToken = token.parse().map_err(|_unreadable| IdTokenError::Malformed)?;
     let issuer = IssuerUrl::new(expected.issuer.to_owned()).map_err(|_unparsable| IdTokenError::Issuer)?;
     // Not `new_confidential_client`: without the secret no MAC can ever be checked, whatever else is wrong.
@@ -197,8 +193,11 @@ fn cause(error: ClaimsVerificationError) -> IdTokenError {
             SignatureVerificationError::DisallowedAlg(_)
             | SignatureVerificationError::NoSignature
             | SignatureVerificationError::UnsupportedAlg(_) => IdTokenError::Algorithm,
-            _ => IdTokenError::Signature,
+            SignatureVerificationError::CryptoError(_)
+            | SignatureVerificationError::InvalidKey(_)
+            | SignatureVerificationError::Other(_)
+            | _ => IdTokenError::Signature,
         },
-        _ => IdTokenError::Malformed,
+        ClaimsVerificationError::Other(_) | ClaimsVerificationError::Unsupported(_) | _ => IdTokenError::Malformed,
     }
 }

@@ -83,9 +83,8 @@ impl Metadata {
         let judge = |endpoint: &'static str, address: &Url| judged(endpoint, address, configured);
         let token_endpoint =
             published.token_endpoint().ok_or(DiscoveryError::NoEndpoint { endpoint: "token_endpoint" })?;
-        let optional = |endpoint: &'static str, address: Option<&Url>| {
-            address.map(|address| judge(endpoint, address)).transpose()
-        };
+        let optional =
+            |endpoint: &'static str, address: Option<&Url>| address.map(|address| judge(endpoint, address)).transpose();
         Ok(Self {
             issuer: issuer.to_owned(),
             authorization_endpoint: judge("authorization_endpoint", published.authorization_endpoint().url())?,

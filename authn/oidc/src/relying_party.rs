@@ -122,8 +122,7 @@ impl RelyingParty {
     pub async fn authorization_url(&self, request: AuthorizationRequest<'_>) -> Result<Url, DiscoveryError> {
         let known = self.discovery.known(&self.transport).await?;
         let AuthorizationRequest { state, nonce, verifier, needs, account, login_hint } = request;
-        let challenge =
-            PkceCodeChallenge::from_code_verifier_sha256(&PkceCodeVerifier::new(verifier.to_owned()));
+        let challenge = PkceCodeChallenge::from_code_verifier_sha256(&PkceCodeVerifier::new(verifier.to_owned()));
         let prompt = prompt(needs, account);
         let mut url = known.metadata.authorization_endpoint.clone();
         let mut query = url.query_pairs_mut();

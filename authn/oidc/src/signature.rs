@@ -58,8 +58,7 @@ pub(crate) fn verified_payload(token: &str, keys: &CoreJsonWebKeySet) -> Result<
         return Err(Unverified::UnknownKey);
     }
     // The key's own type, use and algorithm are compared with the header's before anything is computed.
-    let confirmed =
-        candidates.any(|key| key.verify_signature(algorithm, message.as_bytes(), &signature).is_ok());
+    let confirmed = candidates.any(|key| key.verify_signature(algorithm, message.as_bytes(), &signature).is_ok());
     if confirmed { Ok(payload) } else { Err(Unverified::Signature) }
 }
 

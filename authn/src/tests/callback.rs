@@ -24,7 +24,8 @@ async fn returning(house: &House) -> (Browser, Url) {
 
 fn with(url: &Url, name: &str, value: Option<&str>) -> String {
     let mut changed = url.clone();
-    let rest: Vec<_> = url.query_pairs().filter(|pair| pair.0 != name).map(|(k, v)| (k.into_owned(), v.into_owned())).collect();
+    let rest: Vec<_> =
+        url.query_pairs().filter(|pair| pair.0 != name).map(|(k, v)| (k.into_owned(), v.into_owned())).collect();
     changed.query_pairs_mut().clear().extend_pairs(rest).extend_pairs(value.map(|value| (name, value)));
     path(&changed)
 }
@@ -229,7 +230,8 @@ async fn an_error_of_the_provider_is_shown_as_harmless_text() {
     let house = House::new().await;
     let (mut browser, back) = returning(&house).await;
     let back = with(&back, "code", None);
-    let denied = browser.get(&format!("{back}&error=access_denied&error_description=%3Cscript%3Ealert(1)%0D%0AX")).await;
+    let denied =
+        browser.get(&format!("{back}&error=access_denied&error_description=%3Cscript%3Ealert(1)%0D%0AX")).await;
     is_refusal(&house, &denied, 403);
     assert!(!denied.body().contains("<script>alert"));
     assert!(denied.body().contains("alert(1) X") && denied.body().contains("https://wiki.test/page?id=5"));

@@ -87,7 +87,10 @@ impl House {
         let mut request = SignInRequest {
             host: WIKI.to_owned(),
             return_path: ReturnPath::or_root("/page?id=5"),
-            needs: Needs { providers: Arc::new(["corp"].map(portcullis_identity::ProviderName::new)), ..Needs::default() },
+            needs: Needs {
+                providers: Arc::new(["corp"].map(portcullis_identity::ProviderName::new)),
+                ..Needs::default()
+            },
             bind: bind.digest(),
             issued: self.clock.now(),
             attempt: 1,

@@ -21,18 +21,16 @@ async fn unchanged_providers_keep_what_they_have_learnt() {
     assert_eq!(house.providers[0].seen(METADATA).len(), 1);
     // A changed port changes where the provider sends people back to: that is another relying party.
     house.authn.publish(config(&house.providers, "listen: {public: \"127.0.0.1:8443\"}")).unwrap();
-    let sent = browser.clone();
     browser.jar.clear();
     let url = browser.get(&house.request(&bind, |_| {})).await.location();
     assert!(url.as_str().contains("auth.test%3A8443%2F.portcullis%2Foidc%2Fcallback"));
     assert_eq!(house.providers[0].seen(METADATA).len(), 2);
-    drop(sent);
 }
 
 #[tokio::test]
 async fn a_sign_in_under_way_survives_a_key_rotation() {
     let house = House::new().await;
-    let (mut browser, bind) = (house.browser(), Bind::random(&SystemRandom));
+    let mut browser = house.browser();
     let (_, old) = KeyRing::generate(&SystemRandom);
     let settings = || config(&house.providers, "");
     house.authn.publish_keys(settings(), &KeyRing::parse(&old).unwrap()).unwrap();
@@ -47,5 +45,4 @@ async fn a_sign_in_under_way_survives_a_key_rotation() {
     house.authn.publish_keys(settings(), &others).unwrap();
     browser.jar.clear();
     assert_eq!(browser.get(&path(&back)).await.status(), 400);
-    drop(bind);
 }

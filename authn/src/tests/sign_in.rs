@@ -29,7 +29,8 @@ async fn a_sign_in_ends_on_the_host_that_asked_with_a_session_of_its_own() {
     let session = house.store.session(&hand_over.handle.key()).unwrap();
     assert_eq!((&*session.subject.email, session.provider.as_str()), ("alice@corp.test", "corp"));
     assert_eq!(session.expires_at, NOW.saturating_add(Duration::from_secs(14 * 3600)));
-    let groups: Vec<_> = session.subject.groups.iter().flat_map(|groups| groups.iter()).map(|group| &*group.id).collect();
+    let groups: Vec<_> =
+        session.subject.groups.iter().flat_map(|groups| groups.iter()).map(|group| &*group.id).collect();
     assert_eq!(groups, ["admins", "staff"]);
     assert!(browser.session_cookie().is_some());
     assert!(house.counted("portcullis_sign_ins_total{provider=\"corp\",result=\"ok\"} 1"));
@@ -61,12 +62,14 @@ async fn a_session_that_falls_short_is_asked_for_more_and_not_handed_over() {
     let needs = |needs: Needs| house.request(&bind, |request| request.needs = needs);
     let corp: Arc<[_]> = Arc::new([ProviderName::new("corp")]);
 
-    let fresh = needs(Needs { max_age: Some(Duration::from_secs(60)), providers: Arc::clone(&corp), ..Needs::default() });
+    let fresh =
+        needs(Needs { max_age: Some(Duration::from_secs(60)), providers: Arc::clone(&corp), ..Needs::default() });
     let enough = browser.get(&fresh).await;
     assert!(house.handed_over(&enough.location_text()).is_some(), "signed in 5 s ago");
     house.advance(Duration::from_secs(120));
     let fresh = house.request(&bind, |request| {
-        request.needs = Needs { max_age: Some(Duration::from_secs(60)), providers: Arc::clone(&corp), ..Needs::default() };
+        request.needs =
+            Needs { max_age: Some(Duration::from_secs(60)), providers: Arc::clone(&corp), ..Needs::default() };
     });
     let sent = browser.get(&fresh).await.location_text();
     assert!(sent.contains("max_age=60") && sent.contains("login_hint=alice%40corp.test"), "{sent}");
@@ -176,8 +179,11 @@ async fn a_provider_that_is_away_costs_new_sign_ins_only() {
     let away = browser.get(&request).await;
     assert_eq!(away.status(), 503);
     assert!(away.0.headers().contains_key("retry-after") && away.body().contains("Partners"));
-    let statuses: Vec<_> = house.authn.providers().into_iter().map(|read| (read.name.to_string(), read.status)).collect();
-    assert!(matches!(&statuses[..], [(corp, portcullis_oidc::ProviderStatus::Reachable { .. }), (_, portcullis_oidc::ProviderStatus::Failing { .. })] if corp == "corp"));
+    let statuses: Vec<_> =
+        house.authn.providers().into_iter().map(|read| (read.name.to_string(), read.status)).collect();
+    assert!(
+        matches!(&statuses[..], [(corp, portcullis_oidc::ProviderStatus::Reachable { .. }), (_, portcullis_oidc::ProviderStatus::Failing { .. })] if corp == "corp")
+    );
     let goes_on = signed_in.get(&house.request(&bind, |_| {})).await;
     assert!(house.handed_over(&goes_on.location_text()).is_some());
     // It comes back.

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use portcullis_broker_api::{
-    BrokerError, CreateError, EndReason, EndSelector, Ended, LogoutHint, NewSession, Profile,
-};
+use portcullis_broker_api::{BrokerError, CreateError, EndReason, EndSelector, Ended, LogoutHint, NewSession, Profile};
 use portcullis_identity::{Claims, Clock, ManualClock, Session, SessionKey, Subject};
 
 use crate::Sessions;

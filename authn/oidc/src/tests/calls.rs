@@ -28,7 +28,8 @@ async fn the_authorization_request_has_what_makes_it_safe_and_nothing_overrules_
         ];
     })
     .await;
-    let needs = Needs { max_age: Some(Duration::from_secs(300)), acr: Arc::new(["a".into(), "b".into()]), ..Needs::default() };
+    let needs =
+        Needs { max_age: Some(Duration::from_secs(300)), acr: Arc::new(["a".into(), "b".into()]), ..Needs::default() };
     let (verifier, nonce) = (proof(1), proof(2));
     let url = pair.party.authorization_url(request(&verifier, &nonce, &needs)).await.unwrap();
     let pairs: Vec<_> = url.query_pairs().into_owned().collect();
@@ -214,7 +215,10 @@ async fn sign_out_and_revocation_reach_the_provider() {
 
     pair.party.revoke("access-token", "access_token").await.unwrap();
     let seen = pair.provider.seen("/revoke");
-    assert_eq!((seen[0].form["token"].as_str(), seen[0].form["token_type_hint"].as_str()), ("access-token", "access_token"));
+    assert_eq!(
+        (seen[0].form["token"].as_str(), seen[0].form["token_type_hint"].as_str()),
+        ("access-token", "access_token")
+    );
     assert!(seen[0].authorization.is_some());
     pair.provider.fault("/revoke", Fault::Status(500));
     assert!(matches!(pair.party.revoke("t", "access_token").await, Err(RevokeError::Status { status: 500 })));

@@ -24,7 +24,9 @@ async fn nothing_is_fetched_before_it_is_needed_and_then_once() {
     assert_eq!(pair.party.status(), ProviderStatus::NeverContacted);
     assert!(pair.provider.seen(METADATA).is_empty());
     let (one, two, three) = tokio::join!(url(&pair), url(&pair), url(&pair));
-    (one.unwrap(), two.unwrap(), three.unwrap());
+    for outcome in [one, two, three] {
+        outcome.unwrap();
+    }
     assert_eq!((pair.provider.seen(METADATA).len(), pair.provider.seen("/jwks").len()), (1, 1));
     assert!(matches!(pair.party.status(), ProviderStatus::Reachable { .. }));
 }
@@ -40,7 +42,8 @@ async fn the_issuer_and_the_endpoints_are_judged() {
     judged(json!({ "token_endpoint": "https://elsewhere.test/token" })).await.unwrap();
     let mismatch = judged(json!({ "issuer": "https://evil.test" })).await;
     assert!(matches!(mismatch, Err(DiscoveryError::IssuerMismatch { .. })));
-    for endpoint in ["authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "revocation_endpoint"] {
+    for endpoint in ["authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "revocation_endpoint"]
+    {
         let plain = judged(json!({ endpoint: "http://elsewhere.test/" })).await;
         assert!(matches!(plain, Err(DiscoveryError::InsecureEndpoint { endpoint: found }) if found == endpoint));
     }

@@ -14,9 +14,9 @@ async fn claims(patch: Value) -> Result<(), ExchangeError> {
     Pair::scripted(|script| script.claims = patch).await.map(drop)
 }
 
-fn refused(outcome: Result<(), ExchangeError>) -> Option<IdTokenError> {
+fn refused<T>(outcome: &Result<T, ExchangeError>) -> Option<IdTokenError> {
     match outcome {
-        Err(ExchangeError::IdToken(error)) => Some(error),
+        Err(ExchangeError::IdToken(error)) => Some(*error),
         _ => None,
     }
 }
@@ -38,7 +38,7 @@ async fn each_claim_is_checked() {
     for patch in permitted {
         let outcome = claims(patch.clone()).await;
         // `sub` must agree with userinfo; that it is another one here is userinfo's refusal, not the token's.
-        assert!(refused(outcome).is_none(), "{patch}");
+        assert!(refused(&outcome).is_none(), "{patch}");
     }
     let refusals = [
         (json!({ "iss": "https://other.test" }), IdTokenError::Issuer),
@@ -64,7 +64,7 @@ async fn each_claim_is_checked() {
         (json!({ "at_hash": "AAAAAAAAAAAAAAAAAAAAAA" }), IdTokenError::AccessTokenHash),
     ];
     for (patch, expected) in refusals {
-        assert_eq!(refused(claims(patch.clone()).await), Some(expected), "{patch}");
+        assert_eq!(refused(&claims(patch.clone()).await), Some(expected), "{patch}");
     }
 }
 
@@ -84,7 +84,7 @@ async fn only_the_providers_asymmetric_signatures_count() {
     ];
     for (signing, expected) in refusals {
         let outcome = Pair::scripted(|script| script.signing = signing).await;
-        assert_eq!(refused(outcome.map(drop)), Some(expected), "{signing:?}");
+        assert_eq!(refused(&outcome), Some(expected), "{signing:?}");
     }
 }
 
@@ -105,7 +105,7 @@ async fn what_was_asked_for_is_checked() {
     for (needs, patch, expected) in cases {
         let pair = Pair::new().await;
         pair.provider.script(|script| script.claims = patch.clone());
-        assert_eq!(refused(pair.sign_in_for(needs).await.map(drop)), expected, "{patch}");
+        assert_eq!(refused(&pair.sign_in_for(needs).await), expected, "{patch}");
     }
 }
 

@@ -6,9 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
-};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
 use aws_lc_rs::{digest, hmac, rsa};
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
@@ -199,10 +197,7 @@ impl FakeProvider {
 
 impl Keys {
     fn new(kid: &str) -> Self {
-        Self {
-            kid: kid.to_owned(),
-            ec: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap(),
-        }
+        Self { kid: kid.to_owned(), ec: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap() }
     }
 
     fn published(&self) -> Vec<Value> {
@@ -234,9 +229,8 @@ impl Keys {
             header["kid"] = kid.into();
         }
         let message = format!("{}.{}", encode(header.to_string().as_bytes()), encode(claims.to_string().as_bytes()));
-        let mac = |key: &[u8]| {
-            hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message.as_bytes()).as_ref().to_vec()
-        };
+        let mac =
+            |key: &[u8]| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message.as_bytes()).as_ref().to_vec();
         let ec = || self.ec.sign(&SystemRandom::new(), message.as_bytes()).unwrap().as_ref().to_vec();
         let signature = match signing {
             Signing::Es256 | Signing::NoKid | Signing::Unpublished => ec(),
@@ -261,10 +255,7 @@ impl Keys {
 
 async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
-    let authorization = request
-        .headers()
-        .get("authorization")
-        .map(|value| value.to_str().unwrap().to_owned());
+    let authorization = request.headers().get("authorization").map(|value| value.to_str().unwrap().to_owned());
     let body = request.into_body().collect().await.unwrap().to_bytes();
     let form: BTreeMap<_, _> = form_urlencoded::parse(&body).into_owned().collect();
     let seen = Seen { path: path.clone(), authorization, form };

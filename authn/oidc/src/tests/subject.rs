@@ -12,7 +12,11 @@ async fn told(userinfo: Value) -> Result<Identity, ExchangeError> {
     Pair::scripted(|script| script.userinfo = userinfo).await
 }
 
-async fn mapped(configure: impl FnOnce(&mut Provider), claims: Value, userinfo: Value) -> Result<Identity, ExchangeError> {
+async fn mapped(
+    configure: impl FnOnce(&mut Provider),
+    claims: Value,
+    userinfo: Value,
+) -> Result<Identity, ExchangeError> {
     let pair = Pair::with(configure).await;
     pair.provider.script(|script| {
         script.claims = claims;
@@ -95,7 +99,10 @@ async fn the_id_token_wins_and_alone_speaks_of_the_sign_in() {
     let kept: Value = serde_json::from_str(&identity.claims_json).unwrap();
     assert_eq!((&*identity.name, kept["team"].as_str()), ("Token Name", Some("blue")));
     assert_eq!((identity.acr.as_deref(), kept["acr"].as_str()), (Some("password"), Some("password")));
-    assert_eq!((identity.provider_session.as_deref(), kept["sid"].as_str()), (Some("provider-session"), Some("provider-session")));
+    assert_eq!(
+        (identity.provider_session.as_deref(), kept["sid"].as_str()),
+        (Some("provider-session"), Some("provider-session"))
+    );
     assert_ne!(kept["iss"].as_str(), Some("https://forged.test"));
     for name in ["nonce", "at_hash", "exp", "iat"] {
         assert!(kept.get(name).is_none(), "{name} is about the token");
@@ -110,7 +117,10 @@ async fn the_id_token_wins_and_alone_speaks_of_the_sign_in() {
 async fn numbers_keep_every_digit() {
     let text = r#"{"sub":"248289761001","employee":12345678901234567890123}"#;
     let pair = Pair::new().await;
-    pair.provider.fault("/userinfo", Fault::Json(200, serde_json::from_str(r#"{"sub":"248289761001","employee":18446744073709551615}"#).unwrap()));
+    pair.provider.fault(
+        "/userinfo",
+        Fault::Json(200, serde_json::from_str(r#"{"sub":"248289761001","employee":18446744073709551615}"#).unwrap()),
+    );
     assert!(pair.sign_in().await.unwrap().claims_json.contains("18446744073709551615"));
     let raw = crate::claims::RawClaims::parse(text.as_bytes()).unwrap();
     let merged = crate::claims::RawClaims::merged(raw, crate::claims::RawClaims::default());
@@ -141,7 +151,8 @@ async fn groups_are_a_list_or_one_text_and_never_silently_none() {
 
 #[tokio::test]
 async fn a_verified_address_is_the_boolean_true() {
-    let strict = async |userinfo| mapped(|provider| provider.claims.require_verified_email = true, json!({}), userinfo).await;
+    let strict =
+        async |userinfo| mapped(|provider| provider.claims.require_verified_email = true, json!({}), userinfo).await;
     strict(json!({ "email_verified": true })).await.unwrap();
     for odd in [json!("true"), json!(1), json!(false), json!(null)] {
         let refused = strict(json!({ "email_verified": odd })).await;
