@@ -118,12 +118,16 @@ impl<'a> Ours<'a> {
         Ok(header)
     }
 
-    /// `_` and `.` reach some upstreams as `-`.
     fn is_identity(&self, header: &HeaderName) -> bool {
-        let plain: String = header.as_str().chars().map(|c| if matches!(c, '_' | '.') { '-' } else { c }).collect();
+        let plain = plain(header);
         plain.starts_with(self.namespace.header_prefix())
-            || self.assertion.claim_headers.iter().any(|(_, ours)| ours.as_str() == plain)
+            || self.assertion.claim_headers.iter().any(|(_, ours)| self::plain(ours) == plain)
     }
+}
+
+/// A header's name as upstreams may read it: `_` and `.` reach some of them as `-`.
+pub(crate) fn plain(header: &HeaderName) -> String {
+    header.as_str().chars().map(|c| if matches!(c, '_' | '.') { '-' } else { c }).collect()
 }
 
 /// A header that an edit may touch at all.

@@ -3,6 +3,7 @@
 
 mod access;
 mod action;
+mod assertion;
 mod headers;
 pub(crate) mod host;
 mod path;
@@ -87,7 +88,7 @@ pub(crate) fn config(build: &mut Build<'_>, parts: Parts) -> Option<Config> {
     let directories = section::directories(build, directories);
     let listen = section::listen(build, listen, &services, &siblings);
     let sign_in = sign_in::sign_in(build, sign_in, cookie, namespace);
-    let assertion = section::assertion(build, assertion, sign_in.namespace);
+    let assertion = assertion::assertion(build, assertion, sign_in.namespace);
     let at = Field::Root.key("upstreams");
     let response_headers =
         headers::response_headers(build, &at.key("set_response_headers"), &upstreams.set_response_headers);

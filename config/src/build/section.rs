@@ -5,22 +5,21 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::HeaderName;
 use ipnet::IpNet;
 use url::Url;
 
 use super::Build;
 use crate::field::Field;
 use crate::model::{
-    Assertion, Decisions, Directories, Drain, Internal, IssuerFormat, Limits, Listen, Namespace, ReplicaLimits,
-    SecretSource, Service, Services, SessionLimits, Siblings, Storage, Telemetry, Tls,
+    Decisions, Directories, Drain, Internal, Limits, Listen, ReplicaLimits, SecretSource, Service, Services,
+    SessionLimits, Siblings, Storage, Telemetry, Tls,
 };
 use crate::pem;
 use crate::report::Fault;
 use crate::schema::{
-    Address, AssertionSection, CertificateEntry, ClaimHeaders, DecisionsSection, DirectoriesSection, DrainSection,
-    EngineName, InternalSection, IssuerFormatName, LimitsSection, ListenSection, OneOrMany, Period, Reference,
-    ReplicaSection, ServiceName, SessionSection, SiblingsSection, StorageSection, Switch, TelemetrySection, TlsSection,
+    Address, CertificateEntry, DecisionsSection, DirectoriesSection, DrainSection, EngineName, InternalSection,
+    LimitsSection, ListenSection, OneOrMany, Period, Reference, ReplicaSection, ServiceName, SessionSection,
+    SiblingsSection, StorageSection, Switch, TelemetrySection, TlsSection,
 };
 
 /// The most decision records in memory.
@@ -254,56 +253,6 @@ pub(crate) fn storage(build: &Build<'_>, section: StorageSection, directories: &
             path: path.map_or_else(|| directories.state.join("sessions.redb"), |path| build.resolve(&path)),
         },
     }
-}
-
-/// The assertion's keys and the claim headers.
-pub(crate) fn assertion(build: &mut Build<'_>, section: AssertionSection, namespace: Namespace) -> Assertion {
-    let AssertionSection { signing_keys, issuer_format, claim_headers } = section;
-    let at = Field::Root.key("assertion");
-    let list = at.key("signing_keys");
-    let mut keys = Vec::new();
-    for (index, reference) in signing_keys.iter().enumerate() {
-        let at = list.index(index);
-        let Some(found) = build.secret_text(&at, reference) else { continue };
-        let text = pem::unwrap_base64(&found.text);
-        if build.report.take(&at, pem::p256_key(&text).map_err(Fault::from)).is_some() {
-            keys.push(text.into());
-        }
-    }
-    let at = at.key("claim_headers");
-    let mut headers = Vec::new();
-    let named: Vec<(String, String)> = match claim_headers {
-        ClaimHeaders::Claims(claims) => {
-            claims.into_iter().map(|claim| (claim_header(&claim, namespace), claim)).collect()
-        }
-        ClaimHeaders::Named(map) => map.into_iter().collect(),
-    };
-    for (header, claim) in named {
-        let header = build.report.take(&at, super::headers::editable(&header));
-        headers.extend(header.map(|header| (claim, header)));
-    }
-    let issuer_format = match issuer_format {
-        IssuerFormatName::HostOnly => IssuerFormat::HostOnly,
-        IssuerFormatName::Uri => IssuerFormat::Uri,
-    };
-    repeated(build, &at, &headers);
-    Assertion { signing_keys: keys, issuer_format, claim_headers: headers }
-}
-
-fn repeated(build: &mut Build<'_>, at: &Field<'_>, headers: &[(String, HeaderName)]) {
-    let mut seen = BTreeSet::new();
-    for (_, header) in headers {
-        if !seen.insert(header.as_str()) {
-            build.report.fault(at, Fault::new(format!("`{header}` is given twice")));
-        }
-    }
-}
-
-/// `x-portcullis-claim-` and the claim's name, with `-` for what a header name cannot have.
-fn claim_header(claim: &str, namespace: Namespace) -> String {
-    let fit = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-    let name: String = claim.chars().map(fit).collect();
-    format!("{}claim-{name}", namespace.header_prefix())
 }
 
 /// Deadlines and caps.

@@ -251,3 +251,25 @@ fn a_sign_in_needs_its_host_and_a_provider() {
     // Policies that never look at who asks go without.
     scene.loaded("routes:\n  - from: https://a.test\n    to: http://b.test\n    policy: [{allow: {and: [{source_ip: 10.0.0.0/8}]}}]\n");
 }
+
+#[test]
+fn assertions() {
+    let scene = Scene::new();
+    let mut table = Table::default();
+    let good = section("assertion: {signing_keys: [{file: wiki.key}], claim_headers: {X-Mail: email, X-Team: groups}}");
+    for (section_text, place, message) in [
+        ("signing_keys: [{file: wiki.pem}]", "1:28: assertion.signing_keys[0]: ", "no PEM private key"),
+        ("signing_keys: [{file: empty}]", "1:35: assertion.signing_keys[0].file: ", "is empty"),
+        ("signing_keys: [canary-5f3b1c]", "1:28: assertion.signing_keys[0]: ", "{file: PATH}"),
+        ("claim_headers: {Authorization: email}", "1:", "the client's own"),
+        ("claim_headers: {X-Forwarded-User: email}", "1:", "the client's own"),
+        ("claim_headers: {X-Portcullis-Jwt-Assertion: email}", "1:", "carries the assertion"),
+        ("claim_headers: {X-Mail: email, x_mail: sub}", "1:", "given twice"),
+        ("claim_headers: {Host: email}", "1:", "cannot be edited"),
+        ("claim_headers: [a.b, a/b]", "1:34: assertion.claim_headers[1]: ", "given twice"),
+        ("claim_headers: email", "1:28: assertion.claim_headers: ", "a list of claims"),
+        ("issuer_format: url", "1:28: assertion.issuer_format: ", "did you mean `uri`?"),
+    ] {
+        table.check(&scene, (&section(&format!("assertion: {{{section_text}}}")), place, message), &good);
+    }
+}
