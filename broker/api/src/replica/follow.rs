@@ -132,16 +132,19 @@ impl Replica {
         }
     }
 
-    /// Reports what waits. Reports that do not arrive are lost; the next use makes new ones.
+    /// Writes down what waits and reports what is due. Reports that do not arrive are lost; the next use makes new ones.
     async fn report_once(&self) {
         loop {
             let uses = self.uses.take(TOUCH_BATCH);
             if uses.is_empty() {
                 return;
             }
-            self.table.refresh(&uses);
-            let count = uses.len();
-            if let Err(error) = self.client.touch(uses).await {
+            let due = self.table.refresh(&uses);
+            let count = due.len();
+            if due.is_empty() {
+                continue;
+            }
+            if let Err(error) = self.client.touch(due).await {
                 tracing::debug!(error = &error as &dyn std::error::Error, count, "last uses not reported");
                 return;
             }

@@ -15,6 +15,8 @@ use crate::ServerId;
 const REMEMBERED: usize = 131_072;
 /// The sessions looked at to find one to drop.
 const SAMPLE: usize = 8;
+/// A session's last use, as others read it in the session, is at most this much and one report behind.
+const NOTE_AFTER: Duration = Duration::from_secs(5);
 /// A session's uses are reported no more often than this, and no more rarely.
 const REPORT_MIN: Duration = Duration::from_secs(1);
 const REPORT_MAX: Duration = Duration::from_secs(60);
@@ -64,7 +66,9 @@ struct Held {
     looked_up: AtomicU32,
     /// The last use known here or at the broker, in milliseconds.
     last_used: AtomicI64,
-    /// The last use that was reported.
+    /// The last use that was queued for [`Table::refresh`].
+    noted: AtomicI64,
+    /// The last use that was reported to the broker.
     reported: AtomicI64,
 }
 
@@ -104,19 +108,19 @@ impl Table {
         }
     }
 
-    /// Takes note of a use; `report` is called if a report is due and says whether it was queued.
-    pub(super) fn note_use(&self, key: &SessionKey, now: Timestamp, report: impl FnOnce() -> bool) {
+    /// Takes note of a use; `queue` is called if the use must go to [`Table::refresh`], and says whether it will.
+    pub(super) fn note_use(&self, key: &SessionKey, now: Timestamp, queue: impl FnOnce() -> bool) {
         let places = self.places.pin();
         let Some(Place::Held(held)) = places.get(key) else { return };
         let now = now.unix_millis();
         held.last_used.fetch_max(now, Ordering::Relaxed);
-        let before = held.reported.load(Ordering::Relaxed);
-        if now.saturating_sub(before) < held.report_after() {
+        let before = held.noted.load(Ordering::Relaxed);
+        if now.saturating_sub(before) < millis(NOTE_AFTER).min(held.report_after()) {
             return;
         }
-        let won = held.reported.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        if won && !report() {
-            held.reported.store(before, Ordering::Relaxed);
+        let won = held.noted.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if won && !queue() {
+            held.noted.store(before, Ordering::Relaxed);
         }
     }
 
@@ -146,7 +150,7 @@ impl Table {
         };
         match session {
             Some(session) => {
-                self.hold(&mut ledger, Arc::clone(&session));
+                self.hold(&mut ledger, Held::new(Arc::clone(&session)));
                 Landing::Held(session)
             }
             None => {
@@ -178,7 +182,7 @@ impl Table {
         match places.get(&session.key) {
             Some(Place::Gone { version: _ }) => {}
             Some(Place::Held(held)) if held.session.version >= session.version => {}
-            Some(Place::Held(_)) => self.hold(&mut ledger, Arc::new(session)),
+            Some(Place::Held(_)) => self.hold(&mut ledger, Held::new(Arc::new(session))),
             Some(Place::Newer { version: _ }) | None => {
                 self.remember(&mut ledger, &session.key, Place::Newer { version }, version);
             }
@@ -210,18 +214,27 @@ impl Table {
         keys.into_iter().map(|(_, key)| key).collect()
     }
 
-    /// Writes later last uses into the sessions themselves, where others read them.
-    pub(super) fn refresh(&self, uses: &[(SessionKey, Timestamp)]) {
+    /// Writes later last uses into the sessions themselves, where others read them, and names those that the
+    /// broker should hear of.
+    pub(super) fn refresh(&self, uses: &[(SessionKey, Timestamp)]) -> Vec<(SessionKey, Timestamp)> {
         let mut ledger = self.ledger();
         let places = self.places.pin();
+        let mut due = Vec::new();
         for (key, at) in uses {
-            if let Some(Place::Held(held)) = places.get(key)
-                && held.session.last_used < *at
-            {
+            let Some(Place::Held(held)) = places.get(key) else { continue };
+            if at.unix_millis().saturating_sub(held.reported.load(Ordering::Relaxed)) >= held.report_after() {
+                held.reported.store(at.unix_millis(), Ordering::Relaxed);
+                due.push((*key, *at));
+            }
+            if held.session.last_used < *at {
                 let session = Session { last_used: *at, ..Session::clone(&held.session) };
-                self.hold(&mut ledger, Arc::new(session));
+                let fresh = Held::new(Arc::new(session));
+                // This use is ours: that it is in the session does not mean that the broker knows it.
+                fresh.reported.store(held.reported.load(Ordering::Relaxed), Ordering::Relaxed);
+                self.hold(&mut ledger, fresh);
             }
         }
+        due
     }
 
     /// Where a new stream resumes.
@@ -240,9 +253,8 @@ impl Table {
         (ledger.server, ledger.version, ledger.held.len(), ledger.bytes)
     }
 
-    fn hold(&self, ledger: &mut Ledger, session: Arc<Session>) {
-        let key = session.key;
-        let fresh = Held::new(session);
+    fn hold(&self, ledger: &mut Ledger, fresh: Held) {
+        let key = fresh.session.key;
         let places = self.places.pin();
         if let Some(Place::Held(old)) = places.get(&key) {
             fresh.inherit(old);
@@ -328,6 +340,7 @@ impl Held {
             slot: AtomicUsize::new(0),
             looked_up: AtomicU32::new(second(last_used)),
             last_used: AtomicI64::new(last_used.unix_millis()),
+            noted: AtomicI64::new(last_used.unix_millis()),
             reported: AtomicI64::new(last_used.unix_millis()),
             session,
         }
@@ -337,6 +350,7 @@ impl Held {
         self.slot.store(old.slot.load(Ordering::Relaxed), Ordering::Relaxed);
         self.looked_up.fetch_max(old.looked_up.load(Ordering::Relaxed), Ordering::Relaxed);
         self.last_used.fetch_max(old.last_used.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.noted.fetch_max(old.noted.load(Ordering::Relaxed), Ordering::Relaxed);
         self.reported.fetch_max(old.reported.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
@@ -356,8 +370,12 @@ impl Held {
     /// Milliseconds between two reports: short enough that the broker's idea of idleness is never far off.
     fn report_after(&self) -> i64 {
         let tenth = self.session.idle.map_or(REPORT_MAX, |idle| (idle / 10).clamp(REPORT_MIN, REPORT_MAX));
-        i64::try_from(tenth.as_millis()).unwrap_or(i64::MAX)
+        millis(tenth)
     }
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Whole seconds, enough to tell which of two look-ups was the earlier one.

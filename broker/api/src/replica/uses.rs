@@ -7,12 +7,12 @@ use tokio::sync::mpsc;
 
 use super::table::Table;
 
-/// The most reports that wait; a session whose report finds no place tries again with its next use.
+/// The most uses that wait; a session whose use finds no place tries again with its next one.
 const WAITING: usize = 65_536;
-/// How often waiting reports are sent.
-pub(super) const REPORT_EVERY: Duration = Duration::from_secs(5);
+/// How often waiting uses are written into their sessions, and reported where a report is due.
+pub(super) const REPORT_EVERY: Duration = Duration::from_secs(1);
 
-/// The queue of reports. A session enters it at most once a minute.
+/// The queue of uses. A session enters it at most every few seconds, and is reported at most once a minute.
 #[derive(Debug)]
 pub(super) struct Uses {
     sender: mpsc::Sender<(SessionKey, Timestamp)>,
@@ -26,12 +26,12 @@ impl Uses {
         Self { sender, receiver: std::sync::Mutex::new(receiver) }
     }
 
-    /// Takes note of a use, and queues a report if one is due.
+    /// Takes note of a use, and queues it if the last one queued is old enough.
     pub(super) fn note(&self, table: &Table, key: &SessionKey, now: Timestamp) {
         table.note_use(key, now, || self.sender.try_send((*key, now)).is_ok());
     }
 
-    /// Takes up to `most` reports out.
+    /// Takes up to `most` uses out.
     pub(super) fn take(&self, most: usize) -> Vec<(SessionKey, Timestamp)> {
         let mut receiver = self.receiver.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         std::iter::from_fn(|| receiver.try_recv().ok()).take(most).collect()
