@@ -23,6 +23,7 @@ impl Groups {
 
     /// As [`Groups::has`], with the id's digest made beforehand.
     #[must_use]
+    #[inline]
     pub fn has_digested(&self, id: &str, digest: u32) -> bool {
         let start = self.index.partition_point(|(entry, _)| *entry < digest);
         let same = self.index.iter().skip(start).take_while(|(entry, _)| *entry == digest);
@@ -61,6 +62,7 @@ impl FromIterator<Group> for Groups {
 impl Deref for Groups {
     type Target = [Group];
 
+    #[inline]
     fn deref(&self) -> &[Group] {
         &self.members
     }

@@ -52,11 +52,12 @@ impl Leaf {
         let (mut dns, mut email, mut uri) = (Vec::new(), Vec::new(), Vec::new());
         let names = certificate.subject_alternative_name().map_err(|_| LeafError::NotX509)?;
         for name in names.iter().flat_map(|names| &names.value.general_names) {
-            match name {
-                GeneralName::DNSName(name) => dns.push(Box::from(*name)),
-                GeneralName::RFC822Name(name) => email.push(Box::from(*name)),
-                GeneralName::URI(name) => uri.push(Box::from(*name)),
-                _ => {}
+            if let GeneralName::DNSName(name) = name {
+                dns.push(Box::from(*name));
+            } else if let GeneralName::RFC822Name(name) = name {
+                email.push(Box::from(*name));
+            } else if let GeneralName::URI(name) = name {
+                uri.push(Box::from(*name));
             }
         }
         let (dns, email, uri) = (dns.into(), email.into(), uri.into());

@@ -88,7 +88,10 @@ impl<'a> Compiler<'a> {
             return self.shared_policy(name, node);
         }
         let Some(entries) = node.as_mapping() else {
-            return Err(Diagnostic::at(node.place(), format!("a rule is a mapping of `allow` and `deny`, not {}", node.kind())));
+            return Err(Diagnostic::at(
+                node.place(),
+                format!("a rule is a mapping of `allow` and `deny`, not {}", node.kind()),
+            ));
         };
         if entries.is_empty() {
             self.warn(node, "a rule without `allow` or `deny` says nothing", "remove it");
@@ -119,7 +122,8 @@ impl<'a> Compiler<'a> {
 
     fn action(&mut self, action: Action, entry: &Entry) -> Result<(), Diagnostic> {
         let Some(members) = entry.value.as_mapping() else {
-            let message = format!("`{}` is a mapping of `and`, `or`, `not` and `nor`, not {}", entry.key, entry.value.kind());
+            let message =
+                format!("`{}` is a mapping of `and`, `or`, `not` and `nor`, not {}", entry.key, entry.value.kind());
             return Err(Diagnostic::at(entry.value.place(), message));
         };
         if self.rules.len() >= MAX_RULES {
@@ -170,12 +174,19 @@ impl<'a> Compiler<'a> {
             return Err(Diagnostic::at(entry.value.place(), message));
         };
         if items.is_empty() {
-            self.warn(&entry.value, format!("an empty `{}` is as if it were not there", entry.key), "add a criterion or remove it");
+            self.warn(
+                &entry.value,
+                format!("an empty `{}` is as if it were not there", entry.key),
+                "add a criterion or remove it",
+            );
             return Ok(None);
         }
         self.criteria = self.criteria.saturating_add(items.len());
         if self.criteria > MAX_CRITERIA {
-            return Err(Diagnostic::at(entry.key_span.start, format!("more than {MAX_CRITERIA} criteria (MAX_CRITERIA)")));
+            return Err(Diagnostic::at(
+                entry.key_span.start,
+                format!("more than {MAX_CRITERIA} criteria (MAX_CRITERIA)"),
+            ));
         }
         self.digest.open(&entry.key);
         let criteria = items.iter().map(|item| self.criterion_object(item)).collect::<Result<Vec<_>, _>>()?;

@@ -14,13 +14,8 @@ use crate::{Facts, Reason, Ternary};
 pub(crate) enum Criterion {
     Accept,
     Reject,
-    AuthenticatedUser,
-    User(StringMatcher),
-    Email(StringMatcher),
-    Domain(StringMatcher),
-    Claim(Path, ListMatcher),
-    Groups(ListMatcher),
-    Device(DeviceMatcher),
+    /// About whoever asks.
+    Subject(SubjectCriterion),
     ClientCertificate(Box<CertificateMatcher>),
     InvalidClientCertificate,
     SourceIp(Networks),
@@ -32,6 +27,18 @@ pub(crate) enum Criterion {
     DayOfWeek(Weekdays),
     TimeOfDay(Box<TimeRange>),
     Record(Box<RecordMatcher>),
+}
+
+/// A criterion about the subject: unknown where there is none.
+#[derive(Debug)]
+pub(crate) enum SubjectCriterion {
+    Authenticated,
+    User(StringMatcher),
+    Email(StringMatcher),
+    Domain(StringMatcher),
+    Claim(Path, ListMatcher),
+    Groups(ListMatcher),
+    Device(DeviceMatcher),
 }
 
 /// A claim's name as a policy writes it: `a/b` is a claim of that very name, else `a.b`.
@@ -88,49 +95,53 @@ impl Criterion {
             }
             Self::Date(range) => pick(range.holds(facts.now), (Reason::DateOk, Reason::DateUnauthorized)),
             Self::DayOfWeek(days) => pick(days.holds(facts.now), (Reason::DayOfWeekOk, Reason::DayOfWeekUnauthorized)),
-            Self::TimeOfDay(range) => pick(range.holds(facts.now), (Reason::TimeOfDayOk, Reason::TimeOfDayUnauthorized)),
+            Self::TimeOfDay(range) => {
+                pick(range.holds(facts.now), (Reason::TimeOfDayOk, Reason::TimeOfDayUnauthorized))
+            }
             Self::Record(matcher) => pick(matcher.holds(facts.records), (Reason::RecordOk, Reason::RecordUnauthorized)),
-            Self::AuthenticatedUser
-            | Self::User(_)
-            | Self::Email(_)
-            | Self::Domain(_)
-            | Self::Claim(..)
-            | Self::Groups(_)
-            | Self::Device(_) => {
+            Self::Subject(criterion) => {
                 // Whatever a sign-in could change is unknown, not false.
-                facts.subject.map_or((Ternary::Unknown, Reason::UserUnauthenticated), |subject| self.judge(subject))
+                let unknown = (Ternary::Unknown, Reason::UserUnauthenticated);
+                facts.subject.map_or(unknown, |subject| criterion.find(subject))
             }
         }
     }
 
     /// Whether it looks at who asks.
     pub(crate) const fn is_about_the_subject(&self) -> bool {
+        matches!(self, Self::Subject(_) | Self::Record(_))
+    }
+
+    /// Whether some facts give it this value, as far as its own text tells.
+    pub(crate) fn can_be(&self, value: Ternary) -> bool {
+        if value != Ternary::True {
+            return self.constant() != Some(true);
+        }
         match self {
-            Self::AuthenticatedUser
-            | Self::User(_)
-            | Self::Email(_)
-            | Self::Domain(_)
-            | Self::Claim(..)
-            | Self::Groups(_)
-            | Self::Device(_)
-            | Self::Record(_) => true,
-            Self::Accept
-            | Self::Reject
-            | Self::ClientCertificate(_)
-            | Self::InvalidClientCertificate
-            | Self::SourceIp(_)
-            | Self::HttpMethod(_)
-            | Self::HttpPath(_)
-            | Self::CorsPreflight
-            | Self::McpTool(_)
-            | Self::Date(_)
-            | Self::DayOfWeek(_)
-            | Self::TimeOfDay(_) => false,
+            Self::Reject => false,
+            Self::Subject(criterion) => criterion.can_hold(),
+            Self::HttpMethod(matcher) | Self::HttpPath(matcher) | Self::McpTool(matcher) => matcher.can_hold(),
+            Self::SourceIp(networks) => !networks.is_empty(),
+            Self::ClientCertificate(matcher) => matcher.can_hold(),
+            Self::Date(range) => range.can_hold(),
+            Self::DayOfWeek(days) => days.days != 0,
+            Self::TimeOfDay(range) => range.can_hold(),
+            Self::Accept | Self::InvalidClientCertificate | Self::CorsPreflight | Self::Record(_) => true,
         }
     }
 
-    /// The criteria about the subject, where there is one.
-    fn judge(&self, subject: &Subject) -> Finding {
+    /// The value whatever the facts, where there is one.
+    pub(crate) fn constant(&self) -> Option<bool> {
+        if let Self::HttpMethod(matcher) | Self::HttpPath(matcher) = self {
+            return matcher.is_empty().then_some(true);
+        }
+        let accepts = matches!(self, Self::Accept);
+        (accepts || matches!(self, Self::Reject)).then_some(accepts)
+    }
+}
+
+impl SubjectCriterion {
+    fn find(&self, subject: &Subject) -> Finding {
         match self {
             Self::User(matcher) => {
                 let holds = !subject.user_id.is_empty() && matcher.holds(&subject.user_id);
@@ -149,52 +160,25 @@ impl Criterion {
                 let holds = subject.groups.as_ref().is_some_and(|groups| matcher.holds_for_groups(groups));
                 pick(holds, (Reason::GroupsOk, Reason::GroupsUnauthorized))
             }
-            Self::Device(matcher) => matcher.judge(subject),
-            _ => pick(!subject.user_id.is_empty(), (Reason::UserOk, Reason::UserUnauthenticated)),
+            Self::Device(matcher) => matcher.find(subject),
+            Self::Authenticated => pick(!subject.user_id.is_empty(), (Reason::UserOk, Reason::UserUnauthenticated)),
         }
     }
 
-    /// Whether some facts give it this value, as far as its own text tells.
-    pub(crate) fn can_be(&self, value: Ternary) -> bool {
-        if value != Ternary::True {
-            return self.constant() != Some(true);
-        }
+    /// Whether some subject meets it, as far as its own text tells.
+    fn can_hold(&self) -> bool {
         match self {
-            Self::Reject => false,
             Self::User(matcher) => matcher.can_hold() && !matcher.is_exactly(""),
             Self::Domain(matcher) => matcher.can_hold() && !matcher.needs('@'),
-            Self::Email(matcher) | Self::HttpMethod(matcher) | Self::HttpPath(matcher) | Self::McpTool(matcher) => {
-                matcher.can_hold()
-            }
+            Self::Email(matcher) => matcher.can_hold(),
             Self::Groups(matcher) => matcher.can_hold_for_texts(),
-            Self::SourceIp(networks) => !networks.is_empty(),
-            Self::ClientCertificate(matcher) => matcher.can_hold(),
-            Self::Date(range) => range.can_hold(),
-            Self::DayOfWeek(days) => days.days != 0,
-            Self::TimeOfDay(range) => range.can_hold(),
-            Self::Accept
-            | Self::AuthenticatedUser
-            | Self::Claim(..)
-            | Self::Device(_)
-            | Self::InvalidClientCertificate
-            | Self::CorsPreflight
-            | Self::Record(_) => true,
-        }
-    }
-
-    /// The value whatever the facts, where there is one.
-    pub(crate) fn constant(&self) -> Option<bool> {
-        match self {
-            Self::Accept => Some(true),
-            Self::Reject => Some(false),
-            Self::HttpMethod(matcher) | Self::HttpPath(matcher) if matcher.is_empty() => Some(true),
-            _ => None,
+            Self::Authenticated | Self::Claim(..) | Self::Device(_) => true,
         }
     }
 }
 
 impl DeviceMatcher {
-    fn judge(&self, subject: &Subject) -> Finding {
+    fn find(&self, subject: &Subject) -> Finding {
         let Self { kind, id, approval } = self;
         let mut outcome = (Ternary::Unknown, Reason::DeviceUnauthenticated);
         for device in subject.devices.iter().filter(|device| *device.kind == **kind) {

@@ -93,7 +93,9 @@ mod tests {
     #[test]
     fn a_misspelt_word_finds_its_neighbour() {
         let words = ["email", "domain", "user", "groups", "http_method"];
-        for (given, meant) in [("emial", "email"), ("Email", "email"), ("group", "groups"), ("htp_metod", "http_method")] {
+        for (given, meant) in
+            [("emial", "email"), ("Email", "email"), ("group", "groups"), ("htp_metod", "http_method")]
+        {
             assert_eq!(nearest(given, words), Some(meant));
         }
         assert_eq!(nearest("weather", words), None);

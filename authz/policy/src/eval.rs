@@ -87,17 +87,12 @@ impl<'a> From<(&'a str, String)> for Refusal {
     }
 }
 
-fn line_answer(
-    bytes: &[u8],
-    policies: &mut Policies,
-    clock: &dyn Clock,
-    out: &mut String,
-) -> Result<(), Refusal> {
+fn line_answer(bytes: &[u8], policies: &mut Policies, clock: &dyn Clock, out: &mut String) -> Result<(), Refusal> {
     let text = std::str::from_utf8(bytes).map_err(|_| ("", "the line is not UTF-8".to_owned()))?;
     let line: input::Line<'_> = serde_json::from_str(text).map_err(|error| {
         // The id is given back where it can be found, so that the answer can be told from others.
-        (input::id_of(text).as_str(), error.to_string()).into()
-    }).map_err(|refusal: Refusal| refusal)?;
+        Refusal { id: input::id_of(text), message: error.to_string() }
+    })?;
     let id = line.id().to_owned();
     let case = Case::read(line, clock).map_err(|message| (id.as_str(), message))?;
     match &*policies.compiled(case.text()) {

@@ -31,7 +31,6 @@ impl StringMatcher {
         self.0.is_empty()
     }
 
-
     /// Whether some text meets it: a test that names its texts is tried on them.
     pub(crate) fn can_hold(&self) -> bool {
         self.0.iter().all(|test| match test {
@@ -54,9 +53,10 @@ impl StringMatcher {
     /// Whether only texts with this character meet it.
     pub(crate) fn needs(&self, character: char) -> bool {
         self.0.iter().any(|test| match test {
-            StringTest::Is(text) | StringTest::Contains(text) | StringTest::StartsWith(text) | StringTest::EndsWith(text) => {
-                text.contains(character)
-            }
+            StringTest::Is(text)
+            | StringTest::Contains(text)
+            | StringTest::StartsWith(text)
+            | StringTest::EndsWith(text) => text.contains(character),
             StringTest::In(list) => list.iter().all(|text| text.contains(character)),
             StringTest::Not(_) | StringTest::NotIn(_) | StringTest::Never => false,
         })
@@ -114,14 +114,6 @@ impl ListTest {
         Self { relation, value, digest }
     }
 
-    pub(crate) fn relation(&self) -> Relation {
-        self.relation
-    }
-
-    pub(crate) fn value(&self) -> &ClaimValue {
-        &self.value
-    }
-
     fn holds(&self, count: usize, has: bool) -> bool {
         match self.relation {
             Relation::Has => has,
@@ -134,10 +126,6 @@ impl ListTest {
 impl ListMatcher {
     pub(crate) fn new(tests: Vec<ListTest>) -> Self {
         Self(tests.into())
-    }
-
-    pub(crate) fn tests(&self) -> &[ListTest] {
-        &self.0
     }
 
     /// Whether some list of strings meets it.

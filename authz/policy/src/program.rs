@@ -150,9 +150,7 @@ impl Program {
         of(Action::Allow).any(|rule| rule.constant() == Some(true))
             && of(Action::Deny).all(|rule| rule.constant() == Some(false))
     }
-}
 
-impl Program {
     /// Whether a rule looks at who asks: without one, no sign-in can change the answer.
     #[must_use]
     pub fn asks_who(&self) -> bool {
@@ -178,14 +176,24 @@ impl Operator {
     /// of the members that share the value.
     fn find(&self, facts: &Facts<'_>) -> (Ternary, Reasons) {
         let (all, inverted) = self.kind.parts();
-        let mut members = Any::default();
+        let (mut lowest, mut highest) = (Ternary::True, Ternary::False);
+        let (mut of_true, mut of_unknown, mut of_false) = (Reasons::NONE, Reasons::NONE, Reasons::NONE);
         for criterion in &self.criteria {
             let (value, reason) = criterion.find(facts);
             let value = if inverted { value.inverted() } else { value };
-            members.add(value, Reasons::of(reason), 0);
+            (lowest, highest) = (lowest.min(value), highest.max(value));
+            let reasons = match value {
+                Ternary::True => &mut of_true,
+                Ternary::Unknown => &mut of_unknown,
+                Ternary::False => &mut of_false,
+            };
+            *reasons = reasons.union(Reasons::of(reason));
         }
-        let value = if all { members.lowest } else { members.highest };
-        (value, members.of(value))
+        match if all { lowest } else { highest } {
+            Ternary::True => (Ternary::True, of_true),
+            Ternary::Unknown => (Ternary::Unknown, of_unknown),
+            Ternary::False => (Ternary::False, of_false),
+        }
     }
 
     pub(crate) fn constant(&self) -> Option<bool> {
@@ -213,24 +221,17 @@ impl OperatorKind {
     }
 }
 
-/// Members seen so far: their lowest and highest value, and the reasons and first place of each value.
+/// A disjunction as its members come: the highest value, and the reasons and first place of each value.
+#[derive(Default)]
 struct Any {
-    lowest: Ternary,
-    highest: Ternary,
+    value: Ternary,
     reasons: [Reasons; 3],
     first: [Option<usize>; 3],
 }
 
-impl Default for Any {
-    fn default() -> Self {
-        Self { lowest: Ternary::True, highest: Ternary::False, reasons: [Reasons::NONE; 3], first: [None; 3] }
-    }
-}
-
 impl Any {
     fn add(&mut self, value: Ternary, reasons: Reasons, index: usize) {
-        self.lowest = self.lowest.min(value);
-        self.highest = self.highest.max(value);
+        self.value = self.value.max(value);
         if let Some(slot) = self.reasons.get_mut(value as usize) {
             *slot = slot.union(reasons);
         }
@@ -239,21 +240,16 @@ impl Any {
         }
     }
 
-    fn of(&self, value: Ternary) -> Reasons {
-        self.reasons.get(value as usize).copied().unwrap_or_default()
-    }
-
-    /// The disjunction.
     fn value(&self) -> Ternary {
-        self.highest
+        self.value
     }
 
     fn reasons(&self) -> Reasons {
-        self.of(self.value())
+        self.reasons.get(self.value as usize).copied().unwrap_or_default()
     }
 
     fn place(&self) -> Option<u16> {
-        self.first.get(self.value() as usize).copied().flatten().and_then(|index| u16::try_from(index).ok())
+        self.first.get(self.value as usize).copied().flatten().and_then(|index| u16::try_from(index).ok())
     }
 }
 

@@ -68,8 +68,7 @@ impl FieldMatcher {
     }
 
     fn text_holds(&self, found: Option<Found<'_>>) -> bool {
-        self.text.is_empty()
-            || values(found, ClaimKind::Text).any(|value| self.text.holds(value.as_text()))
+        self.text.is_empty() || values(found, ClaimKind::Text).any(|value| self.text.holds(value.as_text()))
     }
 
     fn numbers_hold(&self, found: Option<Found<'_>>) -> bool {

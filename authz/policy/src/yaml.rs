@@ -132,46 +132,31 @@ impl Node {
     /// The string, if it is one.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
-        match &self.kind {
-            Kind::Text(text) => Some(text),
-            _ => None,
-        }
+        if let Kind::Text(text) = &self.kind { Some(text) } else { None }
     }
 
     /// The boolean, if it is one.
     #[must_use]
     pub const fn as_boolean(&self) -> Option<bool> {
-        match self.kind {
-            Kind::Boolean(value) => Some(value),
-            _ => None,
-        }
+        if let Kind::Boolean(value) = &self.kind { Some(*value) } else { None }
     }
 
     /// The canonical text of a number, if it is one.
     #[must_use]
     pub fn as_number(&self) -> Option<&str> {
-        match &self.kind {
-            Kind::Number(text) => Some(text),
-            _ => None,
-        }
+        if let Kind::Number(text) = &self.kind { Some(text) } else { None }
     }
 
     /// The elements, if it is a list.
     #[must_use]
     pub fn as_list(&self) -> Option<&[Self]> {
-        match &self.kind {
-            Kind::List(items) => Some(items),
-            _ => None,
-        }
+        if let Kind::List(items) = &self.kind { Some(items) } else { None }
     }
 
     /// The entries, if it is a mapping.
     #[must_use]
     pub fn as_mapping(&self) -> Option<&[Entry]> {
-        match &self.kind {
-            Kind::Mapping(entries) => Some(entries),
-            _ => None,
-        }
+        if let Kind::Mapping(entries) = &self.kind { Some(entries) } else { None }
     }
 
     /// The value of `key`, if it is a mapping that has it.

@@ -64,6 +64,7 @@ impl<'a> NameKey<'a> {
         &self.name
     }
 
+    #[inline]
     pub(super) fn key(&self) -> (u32, &str) {
         (self.digest, &self.name)
     }
@@ -114,12 +115,14 @@ impl ClaimValue {
 
     /// The JSON type.
     #[must_use]
+    #[inline]
     pub fn kind(&self) -> ClaimKind {
         self.kind
     }
 
     /// The canonical text; of a string, the string itself.
     #[must_use]
+    #[inline]
     pub fn as_text(&self) -> &str {
         let range = usize::try_from(self.start).ok().zip(usize::try_from(self.end).ok());
         range.and_then(|(start, end)| self.arena.get(start..end)).unwrap_or_default()
@@ -137,6 +140,7 @@ impl ClaimValue {
         }
     }
 
+    #[inline]
     pub(super) fn digest(&self) -> u32 {
         self.digest
     }
@@ -161,6 +165,7 @@ fn digest(kind: ClaimKind, text: &str) -> u32 {
 }
 
 impl PartialEq for ClaimValue {
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
         self.digest == other.digest && self.kind == other.kind && self.as_text() == other.as_text()
     }

@@ -65,7 +65,8 @@ fn fingerprint(node: &Node, text: &str) -> Result<[u8; 32], Diagnostic> {
         return Ok(hash);
     }
     let message = format!("`{text}` is no SHA-256 fingerprint");
-    Err(Diagnostic::at(node.place(), message).with_help("write 64 lower-case hex digits, or 32 upper-case pairs with colons"))
+    Err(Diagnostic::at(node.place(), message)
+        .with_help("write 64 lower-case hex digits, or 32 upper-case pairs with colons"))
 }
 
 /// Base64 of 32 bytes.

@@ -2,23 +2,40 @@
 
 use ipnet::IpNet;
 
-use crate::criterion::{Approval, Criterion, DeviceMatcher, Path};
+use crate::Diagnostic;
+use crate::criterion::{Approval, Criterion, DeviceMatcher, Path, SubjectCriterion};
 use crate::diagnostic::suggestion;
 use crate::network::{self, Networks};
 use crate::record::{Comparison, FieldMatcher, RecordMatcher};
 use crate::yaml::{Entry, Kind, Node};
-use crate::Diagnostic;
 
 use super::matchers::{Literals, relation};
 use super::values::literal;
-use super::{Compiler, certificates};
+use super::{Compiler, certificates, times};
 use crate::matcher::{ListMatcher, ListTest, Relation, StringMatcher};
 
 /// Every criterion, for "did you mean".
 const CRITERIA: [&str; 20] = [
-    "accept", "reject", "authenticated_user", "user", "email", "domain", "claim", "groups", "device",
-    "client_certificate", "invalid_client_certificate", "source_ip", "http_method", "http_path", "cors_preflight",
-    "mcp_tool", "date", "day_of_week", "time_of_day", "record",
+    "accept",
+    "reject",
+    "authenticated_user",
+    "user",
+    "email",
+    "domain",
+    "claim",
+    "groups",
+    "device",
+    "client_certificate",
+    "invalid_client_certificate",
+    "source_ip",
+    "http_method",
+    "http_path",
+    "cors_preflight",
+    "mcp_tool",
+    "date",
+    "day_of_week",
+    "time_of_day",
+    "record",
 ];
 
 impl Compiler<'_> {
@@ -46,25 +63,28 @@ impl Compiler<'_> {
         let criterion = match name {
             "accept" => Criterion::Accept,
             "reject" => Criterion::Reject,
-            "authenticated_user" => Criterion::AuthenticatedUser,
-            "user" => Criterion::User(self.string_matcher(value, Literals::Any)?),
+            "authenticated_user" => Criterion::Subject(SubjectCriterion::Authenticated),
+            "user" => Criterion::Subject(SubjectCriterion::User(self.string_matcher(value, Literals::Any)?)),
             "email" => {
                 self.look_at_addresses(value);
-                Criterion::Email(self.string_matcher(value, Literals::Any)?)
+                Criterion::Subject(SubjectCriterion::Email(self.string_matcher(value, Literals::Any)?))
             }
             "domain" => {
                 self.look_at_domains(value);
-                Criterion::Domain(self.string_matcher(value, Literals::Text)?)
+                Criterion::Subject(SubjectCriterion::Domain(self.string_matcher(value, Literals::Text)?))
             }
             "claim" => {
                 if path.unwrap_or_default().is_empty() {
                     let key = Node::new(Kind::Null, entry.key_span);
                     self.warn(&key, "`claim` without a name reads the claim named \"\"", "write `claim/NAME`");
                 }
-                Criterion::Claim(Path::new(path.unwrap_or_default()), self.list_matcher(value)?)
+                Criterion::Subject(SubjectCriterion::Claim(
+                    Path::new(path.unwrap_or_default()),
+                    self.list_matcher(value)?,
+                ))
             }
-            "groups" => Criterion::Groups(self.list_matcher(value)?),
-            "device" => Criterion::Device(self.device(entry)?),
+            "groups" => Criterion::Subject(SubjectCriterion::Groups(self.list_matcher(value)?)),
+            "device" => Criterion::Subject(SubjectCriterion::Device(self.device(entry)?)),
             "client_certificate" => Criterion::ClientCertificate(Box::new(certificates::matcher(self, entry)?)),
             "invalid_client_certificate" => Criterion::InvalidClientCertificate,
             "source_ip" => Criterion::SourceIp(self.networks(value)?),
@@ -72,9 +92,9 @@ impl Compiler<'_> {
             "http_path" => Criterion::HttpPath(self.string_matcher(value, Literals::Any)?),
             "cors_preflight" => Criterion::CorsPreflight,
             "mcp_tool" => Criterion::McpTool(self.string_matcher(value, Literals::Any)?),
-            "date" => Criterion::Date(self.date(entry)?),
-            "day_of_week" => Criterion::DayOfWeek(self.day_of_week(entry)?),
-            "time_of_day" => Criterion::TimeOfDay(Box::new(self.time_of_day(entry)?)),
+            "date" => Criterion::Date(times::date(entry)?),
+            "day_of_week" => Criterion::DayOfWeek(times::day_of_week(entry)?),
+            "time_of_day" => Criterion::TimeOfDay(Box::new(times::time_of_day(entry)?)),
             "record" => Criterion::Record(Box::new(self.record(entry)?)),
             unknown => return Err(unknown_criterion(unknown, entry)),
         };
@@ -93,7 +113,11 @@ impl Compiler<'_> {
                 "type" => {
                     device.kind = text(field)?.into();
                     if !matches!(&*device.kind, "any" | "enclave_only") {
-                        self.warn(&field.value, "device types are `any` and `enclave_only`", "no device has another type");
+                        self.warn(
+                            &field.value,
+                            "device types are `any` and `enclave_only`",
+                            "no device has another type",
+                        );
                     }
                 }
                 "approved" => {
@@ -173,7 +197,11 @@ impl Compiler<'_> {
                 let help = format!("write `{domain}`: a domain is what follows the last `@`");
                 self.warn(node, format!("no domain holds an `@`, as `{text}` does"), &help);
             } else if text.chars().any(char::is_uppercase) {
-                self.warn(node, format!("domains compare with case, and `{text}` has upper case"), "write it in lower case");
+                self.warn(
+                    node,
+                    format!("domains compare with case, and `{text}` has upper case"),
+                    "write it in lower case",
+                );
             }
         }
     }
@@ -191,8 +219,25 @@ impl Compiler<'_> {
 }
 
 const RECORD_FIELDS: [&str; 19] = [
-    "type", "id", "field", "exists", "is", "not", "contains", "starts_with", "ends_with", "in", "not_in", "has",
-    "exclude", "<", "<=", "=", ">=", ">", "==",
+    "type",
+    "id",
+    "field",
+    "exists",
+    "is",
+    "not",
+    "contains",
+    "starts_with",
+    "ends_with",
+    "in",
+    "not_in",
+    "has",
+    "exclude",
+    "<",
+    "<=",
+    "=",
+    ">=",
+    ">",
+    "==",
 ];
 
 fn unknown_criterion(name: &str, entry: &Entry) -> Diagnostic {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::Diagnostic;
-use crate::criterion::{Criterion, Path};
+use crate::criterion::{Criterion, Path, SubjectCriterion};
 use crate::matcher::{StringMatcher, StringTest};
 use crate::program::{Action, Operator, OperatorKind, Rule};
 use crate::yaml::{Entry, Kind, Node};
@@ -63,9 +63,9 @@ impl SharedPolicies {
 /// # Errors
 /// If a key is mistyped, two contradict each other, or `policy` is no policy.
 pub fn compile_route(route: &Node, shared: &SharedPolicies) -> Result<Compiled, Diagnostic> {
-    let entries = route.as_mapping().ok_or_else(|| {
-        Diagnostic::at(route.place(), format!("a route is a mapping, not {}", route.kind()))
-    })?;
+    let entries = route
+        .as_mapping()
+        .ok_or_else(|| Diagnostic::at(route.place(), format!("a route is a mapping, not {}", route.kind())))?;
     let mut compiler = Compiler::new(shared);
     let mut shorthand = Shorthand::default();
     for entry in entries.iter().filter(|entry| !entry.value.is_null()) {
@@ -101,20 +101,22 @@ impl<'a> Shorthand<'a> {
                 self.flag(entry, Criterion::CorsPreflight)?;
             }
             "allow_any_authenticated_user" => {
-                self.any_user = self.flag(entry, Criterion::AuthenticatedUser)?;
+                self.any_user = self.flag(entry, Criterion::Subject(SubjectCriterion::Authenticated))?;
             }
             "allowed_users" => {
                 self.users = Some(entry);
                 compiler.look_at_addresses(&entry.value);
                 for user in strings(compiler, entry)? {
-                    self.criteria.push(Criterion::User(equal(user)));
-                    self.criteria.push(Criterion::Email(equal(user)));
+                    self.add(SubjectCriterion::User(equal(user)));
+                    self.add(SubjectCriterion::Email(equal(user)));
                 }
             }
             "allowed_domains" => {
                 self.domains = Some(entry);
                 compiler.look_at_domains(&entry.value);
-                self.criteria.extend(strings(compiler, entry)?.map(|domain| Criterion::Domain(equal(domain))));
+                for domain in strings(compiler, entry)? {
+                    self.add(SubjectCriterion::Domain(equal(domain)));
+                }
             }
             "allowed_idp_claims" => self.claims(compiler, &entry.value, "")?,
             _ => return Ok(()),
@@ -123,12 +125,19 @@ impl<'a> Shorthand<'a> {
         compiler.digest.node(&entry.value);
         compiler.digest.close();
         if self.criteria.len() > MAX_CRITERIA {
-            return Err(Diagnostic::at(entry.key_span.start, format!("more than {MAX_CRITERIA} criteria (MAX_CRITERIA)")));
+            return Err(Diagnostic::at(
+                entry.key_span.start,
+                format!("more than {MAX_CRITERIA} criteria (MAX_CRITERIA)"),
+            ));
         }
         if self.criteria.len() > before {
             self.first = self.first.or(Some(entry));
         }
         Ok(())
+    }
+
+    fn add(&mut self, criterion: SubjectCriterion) {
+        self.criteria.push(Criterion::Subject(criterion));
     }
 
     fn flag(&mut self, entry: &'a Entry, criterion: Criterion) -> Result<Option<&'a Entry>, Diagnostic> {
@@ -163,7 +172,7 @@ impl<'a> Shorthand<'a> {
                 compiler.warn(&entry.value, format!("no value of `{name}` is allowed"), "add one or remove the claim");
             }
             for value in values {
-                self.criteria.push(Criterion::Claim(Path::new(&name), compiler.list_matcher(value)?));
+                self.add(SubjectCriterion::Claim(Path::new(&name), compiler.list_matcher(value)?));
             }
         }
         Ok(())

@@ -108,7 +108,8 @@ impl Case {
             Some(text) => subject::instant("now", &text)?,
             None => jiff::Timestamp::from_millisecond(clock.now().unix_millis()).map_err(|error| error.to_string())?,
         };
-        let RequestLine { method, host, path, headers, client_address, client_certificate } = request.unwrap_or_default();
+        let RequestLine { method, host, path, headers, client_address, client_certificate } =
+            request.unwrap_or_default();
         let method = method.unwrap_or_else(|| "GET".to_owned());
         let client_address = client_address.map(|text| address(&text)).transpose()?;
         let subject = subject.map(|subject| subject.read(exact)).transpose()?.flatten();
@@ -151,7 +152,8 @@ impl Certificate {
         let CertificateLine { presented, pem, valid } = line;
         let leaf = pem.filter(|pem| !pem.trim().is_empty()).map(|pem| Leaf::from_pem(&pem)).transpose();
         let leaf = leaf.map_err(|error| format!("request.client_certificate.pem: {error}"))?;
-        Ok(Self { presented: presented.unwrap_or(leaf.is_some()), valid: valid.unwrap_or(false), leaf })
+        let given = leaf.is_some();
+        Ok(Self { presented: presented.unwrap_or(given), valid: valid.unwrap_or(false), leaf })
     }
 }
 

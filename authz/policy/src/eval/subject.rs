@@ -103,9 +103,12 @@ impl SubjectLine<'_> {
         // One level deep: whom the other one impersonates does not count.
         let seen = match impersonates.map(|other| *other) {
             None => own,
-            Some(Self { session, service_account, user, directory, devices, impersonates: _ }) => {
-                Credential::read(session, service_account, now)?.subject(user, directory, devices.unwrap_or_default())?
-            }
+            Some(Self { session, service_account, user, directory, devices, impersonates: _ }) => Credential::read(
+                session,
+                service_account,
+                now,
+            )?
+            .subject(user, directory, devices.unwrap_or_default())?,
         };
         Ok(seen.filter(|_| own_alive))
     }

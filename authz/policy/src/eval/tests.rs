@@ -68,7 +68,7 @@ fn a_line_of_the_largest_length_is_read_and_a_longer_one_refused() {
         assert!(output.starts_with(r#"{"id":"","error":{"message":"input: the line is longer than 1048576 bytes","#));
         assert!(output.lines().nth(1).unwrap().starts_with("{\"id\":\"after\",\"error\":null"));
     }
-    let (output, _) = eval(&line(2 * MAX_LINE_BYTES).trim_end());
+    let (output, _) = eval(line(2 * MAX_LINE_BYTES).trim_end());
     assert_eq!(output.lines().count(), 1);
 }
 

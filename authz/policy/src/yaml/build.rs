@@ -118,11 +118,19 @@ impl Builder {
         (tag, span): (Option<Cow<'_, Tag>>, Span),
     ) -> Result<(), Diagnostic> {
         // An empty document is one empty plain scalar.
-        if self.open.is_empty() && text.is_empty() && style == ScalarStyle::Plain && tag.is_none() && span.start == span.end {
+        if self.open.is_empty()
+            && text.is_empty()
+            && style == ScalarStyle::Plain
+            && tag.is_none()
+            && span.start == span.end
+        {
             return Ok(());
         }
         let plain = style == ScalarStyle::Plain && tag.is_none();
-        if plain && text == MERGE && let Some(members) = self.awaiting_key() {
+        if plain
+            && text == MERGE
+            && let Some(members) = self.awaiting_key()
+        {
             members.key = Some(Key::Merge(span));
             return Ok(());
         }

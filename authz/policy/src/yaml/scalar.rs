@@ -51,7 +51,9 @@ fn radix(digits: &str, base: u32) -> Result<Option<String>, Refused> {
     if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(base)) {
         return Ok(None);
     }
-    u128::from_str_radix(digits, base).map(|value| Some(canonical_number(&value.to_string()))).map_err(|_| Refused::TooLarge)
+    u128::from_str_radix(digits, base)
+        .map(|value| Some(canonical_number(&value.to_string())))
+        .map_err(|_| Refused::TooLarge)
 }
 
 /// `( \. [0-9]+ | [0-9]+ ( \. [0-9]* )? ) ( [eE] [-+]? [0-9]+ )?`

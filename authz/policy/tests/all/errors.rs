@@ -12,7 +12,11 @@ fn check(policy: &str, message: &str, column: u64) {
 fn at(policy: &str, message: &str, line: u64, column: u64) {
     let found = answer(&json!({"id": "x", "policy": policy}));
     let error = &found["error"];
-    assert_eq!((error["message"].as_str(), error["line"].as_u64(), error["column"].as_u64()), (Some(message), Some(line), Some(column)), "{policy}: {found}");
+    assert_eq!(
+        (error["message"].as_str(), error["line"].as_u64(), error["column"].as_u64()),
+        (Some(message), Some(line), Some(column)),
+        "{policy}: {found}"
+    );
     let nothing = ["decision", "challenge", "allow", "deny", "reasons"].map(|key| found[key].is_null());
     assert_eq!((&found["id"], nothing), (&json!("x"), [true; 5]));
 }
@@ -48,7 +52,11 @@ fn criteria_matchers_and_values_are_checked() {
     criterion("group: x", "unknown criterion `group`, did you mean `groups`?", 2);
     criterion("weather: sunny", "unknown criterion `weather`", 2);
     criterion("ssh_publickey: x", "criterion `ssh_publickey` is about SSH, which is not served here", 2);
-    criterion("pomerium_routes: 1", "criterion `pomerium_routes` does not exist: the proxy's own paths protect themselves", 2);
+    criterion(
+        "pomerium_routes: 1",
+        "criterion `pomerium_routes` does not exist: the proxy's own paths protect themselves",
+        2,
+    );
     criterion("email: {iss: x}", "unknown matcher `iss`, did you mean `is`?", 10);
     criterion("email: {has: x}", "unknown matcher `has`", 10);
     criterion("groups: {in: [x]}", "unknown matcher `in`, did you mean `is`?", 11);
@@ -67,7 +75,11 @@ fn criteria_matchers_and_values_are_checked() {
     criterion("source_ip: [10.0.0.0/8, 010.0.0.1]", "`010.0.0.1` is no IP address and no CIDR", 26);
     criterion("source_ip: 'fe80::1%eth0'", "`fe80::1%eth0` is no IP address and no CIDR", 13);
     criterion("source_ip: 5", "`source_ip` takes an address, a CIDR or a list of them, not a number", 13);
-    criterion("client_certificate: x", "`client_certificate` takes a mapping of `fingerprint`, `spki_hash`, `san_dns`, `san_email` and `san_uri`, not a string", 22);
+    criterion(
+        "client_certificate: x",
+        "`client_certificate` takes a mapping of `fingerprint`, `spki_hash`, `san_dns`, `san_email` and `san_uri`, not a string",
+        22,
+    );
     criterion("client_certificate: {sandns: x}", "unknown field `sandns`, did you mean `san_dns`?", 23);
     criterion("client_certificate: {fingerprint: ab}", "`ab` is no SHA-256 fingerprint", 36);
     criterion("client_certificate: {spki_hash: [x]}", "`x` is no base64 of a SHA-256 hash", 35);
@@ -100,12 +112,37 @@ fn routes_are_checked() {
         ("allow_users: [x]", "unknown field `allow_users`, did you mean `allowed_users`?", 1, 1),
         ("allowed_users: x", "`allowed_users` takes a list of strings, not a string", 1, 16),
         ("allowed_domains: [x, 5]", "`allowed_domains` takes a list of strings, not a number", 1, 22),
-        ("allow_any_authenticated_user: yes", "`allow_any_authenticated_user` takes `true` or `false`, not a string", 1, 31),
+        (
+            "allow_any_authenticated_user: yes",
+            "`allow_any_authenticated_user` takes `true` or `false`, not a string",
+            1,
+            31,
+        ),
         ("allowed_idp_claims: [x]", "`allowed_idp_claims` maps claims to values, not a list", 1, 21),
-        ("allow_public_unauthenticated_access: true\nallowed_users: [x]", "`allow_public_unauthenticated_access` and `allowed_users` contradict each other", 2, 1),
-        ("allowed_domains: [x]\nallow_public_unauthenticated_access: true", "`allow_public_unauthenticated_access` and `allowed_domains` contradict each other", 2, 1),
-        ("allow_public_unauthenticated_access: true\nallow_any_authenticated_user: true", "`allow_public_unauthenticated_access` and `allow_any_authenticated_user` contradict each other", 2, 1),
-        ("allow_any_authenticated_user: true\nallowed_users: [x]", "`allow_any_authenticated_user` and `allowed_users` contradict each other", 2, 1),
+        (
+            "allow_public_unauthenticated_access: true\nallowed_users: [x]",
+            "`allow_public_unauthenticated_access` and `allowed_users` contradict each other",
+            2,
+            1,
+        ),
+        (
+            "allowed_domains: [x]\nallow_public_unauthenticated_access: true",
+            "`allow_public_unauthenticated_access` and `allowed_domains` contradict each other",
+            2,
+            1,
+        ),
+        (
+            "allow_public_unauthenticated_access: true\nallow_any_authenticated_user: true",
+            "`allow_public_unauthenticated_access` and `allow_any_authenticated_user` contradict each other",
+            2,
+            1,
+        ),
+        (
+            "allow_any_authenticated_user: true\nallowed_users: [x]",
+            "`allow_any_authenticated_user` and `allowed_users` contradict each other",
+            2,
+            1,
+        ),
         ("policy: 5", "a policy is a rule or a list of rules, not a number", 1, 9),
     ] {
         let error = answer(&json!({"route": route}))["error"].clone();
@@ -113,8 +150,10 @@ fn routes_are_checked() {
     }
     for allowed in [
         "allow_public_unauthenticated_access: true\nallowed_idp_claims: {a: [b]}\ncors_allow_preflight: true",
-        "allow_public_unauthenticated_access: false\nallowed_users: [x]", "allow_any_authenticated_user: false\nallowed_domains: [x]",
-        "allow_any_authenticated_user: true\nallowed_users: ~", "policy: ~",
+        "allow_public_unauthenticated_access: false\nallowed_users: [x]",
+        "allow_any_authenticated_user: false\nallowed_domains: [x]",
+        "allow_any_authenticated_user: true\nallowed_users: ~",
+        "policy: ~",
     ] {
         assert!(answer(&json!({"route": allowed}))["error"].is_null(), "{allowed}");
     }

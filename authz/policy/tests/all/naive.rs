@@ -9,15 +9,13 @@ type Finding = (Option<bool>, BTreeSet<&'static str>);
 
 /// What `policy eval` must answer.
 pub(crate) fn answer(policy: &Value, line: &Value) -> Value {
-    let rules: Vec<&Value> = match policy {
-        Value::Array(rules) => rules.iter().collect(),
-        rule => vec![rule],
-    };
+    let rules = policy.as_array().map_or_else(|| std::slice::from_ref(policy), Vec::as_slice);
     let mut index = 0;
     let mut actions: BTreeMap<&str, (Vec<Finding>, Vec<Value>)> = BTreeMap::new();
     for rule in rules {
         for (action, operators) in rule.as_object().unwrap() {
-            let finding = any(operators.as_object().unwrap().iter().filter_map(|(name, list)| operator(name, list, line)));
+            let finding =
+                any(operators.as_object().unwrap().iter().filter_map(|(name, list)| operator(name, list, line)));
             let (findings, told) = actions.entry(action).or_default();
             told.push(json!({"index": index, "line": 1, "value": finding.0}));
             findings.push(finding);
@@ -78,7 +76,9 @@ fn criterion(member: &Value, line: &Value) -> Finding {
     match name {
         "accept" => said(true, ["accept", ""]),
         "reject" => said(false, ["", "reject"]),
-        "http_method" => said(string(&text(&request["method"], "GET"), data), ["http-method-ok", "http-method-unauthorized"]),
+        "http_method" => {
+            said(string(&text(&request["method"], "GET"), data), ["http-method-ok", "http-method-unauthorized"])
+        }
         "http_path" => {
             let path = text(&request["path"], "/").split('?').next().unwrap().replace("%20", " ");
             said(string(&path, data), ["http-path-ok", "http-path-unauthorized"])
@@ -86,7 +86,8 @@ fn criterion(member: &Value, line: &Value) -> Finding {
         "source_ip" => said(inside(&request["client_address"], data), ["source-ip-ok", "source-ip-unauthorized"]),
         "cors_preflight" => {
             let header = |name: &str| request["headers"][name].as_str().is_some_and(|value| !value.is_empty());
-            let preflight = request["method"] == "OPTIONS" && header("Origin") && header("access-control-request-method");
+            let preflight =
+                request["method"] == "OPTIONS" && header("Origin") && header("access-control-request-method");
             said(preflight, ["cors-request", "non-cors-request"])
         }
         "invalid_client_certificate" => {
@@ -112,14 +113,16 @@ fn about(subject: &Subject, (name, path): (&str, &str), data: &Value) -> Finding
         "user" => said(!user_id.is_empty() && string(user_id, data), ["user-ok", "user-unauthorized"]),
         "email" => said(string(email, data), ["email-ok", "email-unauthorized"]),
         "domain" => {
-            let domain = email.rfind('@').map(|at| &email[at + 1..]);
+            let domain = email.rsplit('@').next().filter(|_| email.contains('@'));
             said(domain.is_some_and(|domain| string(domain, data)), ["domain-ok", "domain-unauthorized"])
         }
         "claim" => {
             let values = claims.get(path).or_else(|| claims.get(&path.replace('/', "."))).cloned().unwrap_or_default();
             said(list(&values, data), ["claim-ok", "claim-unauthorized"])
         }
-        "groups" => said(groups.as_ref().is_some_and(|groups| list(groups, data)), ["groups-ok", "groups-unauthorized"]),
+        "groups" => {
+            said(groups.as_ref().is_some_and(|groups| list(groups, data)), ["groups-ok", "groups-unauthorized"])
+        }
         _ => {
             let kind = data["type"].as_str().unwrap_or("any");
             let enrolled = |device: &&Value| {
@@ -131,7 +134,8 @@ fn about(subject: &Subject, (name, path): (&str, &str), data: &Value) -> Finding
                 return (None, BTreeSet::from(["device-unauthenticated"]));
             }
             let meets = |device: &&Value| {
-                let approved = data["approved"].as_bool().is_none_or(|wanted| wanted == (device["state"] == "approved"));
+                let approved =
+                    data["approved"].as_bool().is_none_or(|wanted| wanted == (device["state"] == "approved"));
                 approved && data["is"].as_str().is_none_or(|id| device["id"] == id)
             };
             said(enrolled.iter().any(meets), ["device-ok", "device-unauthorized"])
@@ -150,7 +154,9 @@ struct Subject {
 fn subject(line: &Value) -> Option<Subject> {
     // Instants of the generator share their form: they compare as text.
     let now = line["now"].as_str().unwrap();
-    let credential = |subject: &Value| if subject["session"].is_object() { subject["session"].clone() } else { subject["service_account"].clone() };
+    let credential = |subject: &Value| {
+        if subject["session"].is_object() { subject["session"].clone() } else { subject["service_account"].clone() }
+    };
     let alive = |subject: &Value| credential(subject)["expires_at"].as_str().is_none_or(|end| now < end);
     let own = line["subject"].as_object().map(|_| &line["subject"])?;
     let other = &own["impersonates"];
@@ -178,10 +184,10 @@ fn subject(line: &Value) -> Option<Subject> {
 fn flatten(prefix: &str, value: &Value, into: &mut BTreeMap<String, Vec<Value>>) {
     for (key, value) in value.as_object().into_iter().flatten() {
         let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-        match value {
-            Value::Object(_) => flatten(&name, value, into),
-            Value::Array(values) => drop(into.insert(name, values.clone())),
-            scalar => drop(into.insert(name, vec![scalar.clone()])),
+        if value.is_object() {
+            flatten(&name, value, into);
+        } else {
+            into.insert(name, value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]));
         }
     }
 }
@@ -227,7 +233,8 @@ fn inside(address: &Value, data: &Value) -> bool {
     let Some(address) = address.as_str().map(|address| address.trim_start_matches("::ffff:")) else { return false };
     let networks = data.as_array().cloned().unwrap_or_else(|| vec![data.clone()]);
     networks.iter().any(|network| {
-        let (network, bits) = network.as_str().unwrap().split_once('/').unwrap_or((network.as_str().unwrap(), "32"));
+        let network = network.as_str().unwrap();
+        let (network, bits) = network.split_once('/').unwrap_or((network, "32"));
         let bytes = bits.parse::<usize>().unwrap() / 8;
         network.split('.').take(bytes).eq(address.split('.').take(bytes))
     })

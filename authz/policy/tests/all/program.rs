@@ -8,7 +8,12 @@ fn compile(policy: &str) -> Compiled {
 }
 
 fn facts(subject: Option<&Subject>) -> Facts<'_> {
-    Facts { now: Timestamp::EPOCH, request: Request { method: "GET", path: "/", ..Request::default() }, subject, records: &[] }
+    Facts {
+        now: Timestamp::EPOCH,
+        request: Request { method: "GET", path: "/", ..Request::default() },
+        subject,
+        records: &[],
+    }
 }
 
 #[test]
@@ -36,8 +41,17 @@ fn digests_tell_policies_apart_and_places_not() {
     let digest = |policy: &str| compile(policy).program.digest();
     assert_eq!(digest("allow: {or: [{user: a}]}"), digest("# same\nallow:\n  or:\n  - user: a\n"));
     let all = [
-        "allow: {or: [{user: a}]}", "allow: {and: [{user: a}]}", "deny: {or: [{user: a}]}", "allow: {or: [{user: b}]}", "allow: {or: [{user: a}, {user: a}]}",
-        "allow: {or: [{email: a}]}", "allow: {or: [{claim/a: '5'}]}", "allow: {or: [{claim/a: 5}]}", "[]", "allow: {}", "- allow: {or: [{user: a}]}\n- allow: {}",
+        "allow: {or: [{user: a}]}",
+        "allow: {and: [{user: a}]}",
+        "deny: {or: [{user: a}]}",
+        "allow: {or: [{user: b}]}",
+        "allow: {or: [{user: a}, {user: a}]}",
+        "allow: {or: [{email: a}]}",
+        "allow: {or: [{claim/a: '5'}]}",
+        "allow: {or: [{claim/a: 5}]}",
+        "[]",
+        "allow: {}",
+        "- allow: {or: [{user: a}]}\n- allow: {}",
     ];
     for (i, a) in all.iter().enumerate() {
         for b in &all[..i] {
@@ -53,7 +67,12 @@ fn the_first_rule_that_decided_is_named() {
         ("[]", Some(&known), None, false),
         ("[{allow: {or: [{reject: 1}]}}]", Some(&known), None, false),
         ("[{allow: {or: [{user: x}]}}, {allow: {or: [{user: u}]}}]", Some(&known), Some(1), false),
-        ("[{allow: {or: [{accept: 1}]}}, {deny: {or: [{user: x}]}}, {deny: {or: [{user: u}]}}]", Some(&known), Some(2), false),
+        (
+            "[{allow: {or: [{accept: 1}]}}, {deny: {or: [{user: x}]}}, {deny: {or: [{user: u}]}}]",
+            Some(&known),
+            Some(2),
+            false,
+        ),
         ("[{allow: {or: [{accept: 1}]}}, {deny: {or: [{user: x}]}}]", None, Some(1), false),
         ("[{allow: {or: [{reject: 1}]}}, {deny: {or: [{user: x}]}}]", None, None, false),
         ("[{allow: {or: [{reject: 1}]}}, {allow: {or: [{device: {}}]}}]", Some(&known), Some(1), true),
@@ -77,7 +96,8 @@ fn bounds_are_named() {
 
 #[test]
 fn every_rule_is_told() {
-    let evaluation = compile("[{allow: {or: [{accept: 1}]}}, {deny: {or: [{user: x}]}}]").program.evaluate(&facts(None));
+    let evaluation =
+        compile("[{allow: {or: [{accept: 1}]}}, {deny: {or: [{user: x}]}}]").program.evaluate(&facts(None));
     let values: Vec<_> = evaluation.rules.iter().map(|rule| (rule.index, rule.value)).collect();
     assert_eq!(values, [(0, Ternary::True), (1, Ternary::Unknown)]);
 }

@@ -51,8 +51,21 @@ fn policy(dice: &mut Dice) -> Value {
 
 fn criterion(dice: &mut Dice) -> Value {
     let name = dice.pick(&[
-        "accept", "reject", "authenticated_user", "user", "email", "domain", "claim", "claim", "groups", "device", "source_ip", "http_method",
-        "http_path", "cors_preflight", "invalid_client_certificate",
+        "accept",
+        "reject",
+        "authenticated_user",
+        "user",
+        "email",
+        "domain",
+        "claim",
+        "claim",
+        "groups",
+        "device",
+        "source_ip",
+        "http_method",
+        "http_path",
+        "cors_preflight",
+        "invalid_client_certificate",
     ]);
     let (key, value) = match name {
         "user" | "email" | "http_method" | "http_path" => (name.to_owned(), string_matcher(dice, true)),
@@ -72,7 +85,9 @@ fn criterion(dice: &mut Dice) -> Value {
             (name.to_owned(), Value::Object(device))
         }
         "source_ip" => {
-            let networks: Vec<&str> = (0..dice.roll(3)).map(|_| dice.pick(&["10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "192.0.2.0/24"])).collect();
+            let networks: Vec<&str> = (0..dice.roll(3))
+                .map(|_| dice.pick(&["10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "192.0.2.0/24"]))
+                .collect();
             (name.to_owned(), if networks.len() == 1 { json!(networks[0]) } else { json!(networks) })
         }
         _ => (name.to_owned(), json!(dice.roll(3))),
@@ -96,10 +111,7 @@ fn literal(dice: &mut Dice) -> Value {
 fn string_matcher(dice: &mut Dice, mixed: bool) -> Value {
     let word = |dice: &mut Dice| if mixed && dice.roll(8) == 0 { literal(dice) } else { json!(dice.pick(&WORDS)) };
     if dice.roll(3) == 0 {
-        return match word(dice) {
-            Value::Object(_) => Value::Null,
-            value => value,
-        };
+        return word(dice);
     }
     let matchers = (0..dice.roll(3)).map(|_| {
         let name = dice.pick(&["is", "not", "contains", "starts_with", "ends_with", "in", "not_in"]);
@@ -140,7 +152,15 @@ fn line(dice: &mut Dice) -> Value {
 }
 
 fn subject(dice: &mut Dice) -> Value {
-    let expires_at = dice.maybe(|dice| json!(dice.pick(&["2026-06-02T00:00:00Z", "2027-01-01T00:00:00Z", "2026-05-31T00:00:00Z", "2026-06-01T00:00:00Z", "2027-06-01T00:00:00Z"])));
+    let expires_at = dice.maybe(|dice| {
+        json!(dice.pick(&[
+            "2026-06-02T00:00:00Z",
+            "2027-01-01T00:00:00Z",
+            "2026-05-31T00:00:00Z",
+            "2026-06-01T00:00:00Z",
+            "2027-06-01T00:00:00Z"
+        ]))
+    });
     let user_id = dice.maybe(|dice| json!(dice.pick(&["u1", "u2", ""])));
     let mut subject = if dice.roll(6) == 0 {
         json!({"service_account": {"user_id": user_id, "expires_at": expires_at}})
@@ -148,7 +168,8 @@ fn subject(dice: &mut Dice) -> Value {
         json!({"session": {"id": "s", "user_id": user_id, "expires_at": expires_at, "claims": dice.maybe(claims)}})
     };
     let addresses = ["kim@corp.test", "a@b.test", "a@x@b.test", "plain", ""];
-    subject["user"] = dice.maybe(|dice| json!({"email": dice.maybe(|dice| json!(dice.pick(&addresses))), "claims": dice.maybe(claims)}));
+    subject["user"] = dice
+        .maybe(|dice| json!({"email": dice.maybe(|dice| json!(dice.pick(&addresses))), "claims": dice.maybe(claims)}));
     subject["directory"] = dice.maybe(|dice| {
         let groups: Vec<Value> = (0..dice.roll(4)).map(|_| json!({"id": dice.pick(&["g1", "g2", "x", "5"])})).collect();
         json!({"email": dice.maybe(|dice| json!(dice.pick(&addresses))), "groups": groups})
@@ -184,7 +205,11 @@ fn answers(lines: &[Value]) -> Vec<Value> {
     });
     let mut output = Vec::new();
     eval::run(input.as_bytes(), &mut output, &ManualClock::at(Timestamp::EPOCH)).unwrap();
-    output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect()
+    output
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect()
 }
 
 fn with_policy(policy: &Value, line: &Value) -> Value {
@@ -201,8 +226,10 @@ fn agrees(policy: &Value, line: &Value) -> bool {
 fn shrunk(policy: &Value, line: &Value) -> (Value, Value) {
     let (mut policy, mut line) = (policy.clone(), line.clone());
     loop {
-        let smaller_policy = smaller(&policy).into_iter().find(|candidate| well_formed(candidate) && !agrees(candidate, &line));
-        let smaller_line = smaller(&line).into_iter().find(|candidate| answerable(candidate) && !agrees(&policy, candidate));
+        let smaller_policy =
+            smaller(&policy).into_iter().find(|candidate| well_formed(candidate) && !agrees(candidate, &line));
+        let smaller_line =
+            smaller(&line).into_iter().find(|candidate| answerable(candidate) && !agrees(&policy, candidate));
         match (smaller_policy, smaller_line) {
             (Some(candidate), _) => policy = candidate,
             (None, Some(candidate)) => line = candidate,
@@ -212,7 +239,8 @@ fn shrunk(policy: &Value, line: &Value) -> (Value, Value) {
 }
 
 fn answerable(line: &Value) -> bool {
-    let known = |subject: &Value| subject.is_null() || subject["session"].is_object() || subject["service_account"].is_object();
+    let known =
+        |subject: &Value| subject.is_null() || subject["session"].is_object() || subject["service_account"].is_object();
     line["now"].is_string() && known(&line["subject"]) && known(&line["subject"]["impersonates"])
 }
 
@@ -223,32 +251,29 @@ fn well_formed(policy: &Value) -> bool {
 /// The value with one member less, at any depth.
 fn smaller(value: &Value) -> Vec<Value> {
     let mut candidates = Vec::new();
-    match value {
-        Value::Array(items) => {
-            for place in 0..items.len() {
-                let mut without = items.clone();
-                without.remove(place);
-                candidates.push(json!(without));
-                for candidate in smaller(&items[place]) {
-                    let mut with = items.clone();
-                    with[place] = candidate;
-                    candidates.push(json!(with));
-                }
+    if let Value::Array(items) = value {
+        for place in 0..items.len() {
+            let mut without = items.clone();
+            without.remove(place);
+            candidates.push(json!(without));
+            for candidate in smaller(&items[place]) {
+                let mut with = items.clone();
+                with[place] = candidate;
+                candidates.push(json!(with));
             }
         }
-        Value::Object(members) => {
-            for key in members.keys() {
-                let mut without = members.clone();
-                without.remove(key);
-                candidates.push(Value::Object(without));
-                for candidate in smaller(&members[key]) {
-                    let mut with = members.clone();
-                    with.insert(key.clone(), candidate);
-                    candidates.push(Value::Object(with));
-                }
+    }
+    if let Value::Object(members) = value {
+        for key in members.keys() {
+            let mut without = members.clone();
+            without.remove(key);
+            candidates.push(Value::Object(without));
+            for candidate in smaller(&members[key]) {
+                let mut with = members.clone();
+                with.insert(key.clone(), candidate);
+                candidates.push(Value::Object(with));
             }
         }
-        _ => {}
     }
     candidates
 }
@@ -270,10 +295,14 @@ fn the_compiled_program_agrees_with_the_definition() {
                 bare.as_object_mut().unwrap().remove("policy");
                 let (policy, line) = shrunk(&policy, &bare);
                 let found = answers(&[with_policy(&policy, &line)]);
-                panic!("seed {SEED:#x}\npolicy   {policy}\nline     {line}\nfound    {}\nexpected {}", found[0], naive::answer(&policy, &line));
+                panic!(
+                    "seed {SEED:#x}\npolicy   {policy}\nline     {line}\nfound    {}\nexpected {}",
+                    found[0],
+                    naive::answer(&policy, &line)
+                );
             }
         }
     }
-    println!("seed {SEED:#x}: {} lines agree, {permits} permitted, {challenges} challenged", POLICIES * LINES_PER_POLICY);
-    assert!(permits > 5_000 && challenges > 5_000, "{permits} {challenges}");
+    // Neither side may win by answering always the same.
+    assert!(permits > 5_000 && challenges > 5_000, "seed {SEED:#x}: {permits} permitted, {challenges} challenged");
 }

@@ -42,14 +42,15 @@ fn check(policy: &str, expected: &str) {
 
 /// Checks one criterion under `allow: {or: […]}` with Kim signed in: whether it holds.
 fn holds(criterion: &str, expected: bool) {
-    let line = json!({"policy": format!("allow: {{or: [{{{criterion}}}]}}"), "subject": kim(), "now": "2027-01-15T08:00:00Z"});
+    let line =
+        json!({"policy": format!("allow: {{or: [{{{criterion}}}]}}"), "subject": kim(), "now": "2027-01-15T08:00:00Z"});
     let outcome = outcome(&line);
     assert_eq!(outcome.split(' ').nth(1), Some(if expected { "TF" } else { "FF" }), "{criterion}: {outcome}");
 }
 
 /// Checks a whole line.
-fn line(line: Value, expected: &str) {
-    assert_eq!(outcome(&line), expected, "{line}");
+fn line(line: &Value, expected: &str) {
+    assert_eq!(outcome(line), expected, "{line}");
 }
 
 #[test]
@@ -58,17 +59,33 @@ fn operators_follow_kleene() {
     let u = "device: {type: none}";
     let (t, f) = ("accept: 1", "reject: 1");
     let values = [("T", t), ("F", f), ("U", u)];
-    let and = |a: &str, b: &str| if a == "F" || b == "F" { "F" } else if a == "U" || b == "U" { "U" } else { "T" };
-    let invert = |a: &str| match a { "T" => "F", "F" => "T", _ => "U" };
+    let and = |a: &str, b: &str| {
+        if a == "F" || b == "F" {
+            "F"
+        } else if a == "U" || b == "U" {
+            "U"
+        } else {
+            "T"
+        }
+    };
+    let invert = |a: &str| match a {
+        "T" => "F",
+        "F" => "T",
+        _ => "U",
+    };
     for (x, first) in values {
         for (y, second) in values {
             let or = invert(and(invert(x), invert(y)));
-            for (operator, expected) in [
-                ("and", and(x, y)), ("or", or), ("not", and(invert(x), invert(y))), ("nor", invert(and(x, y))),
-            ] {
+            for (operator, expected) in
+                [("and", and(x, y)), ("or", or), ("not", and(invert(x), invert(y))), ("nor", invert(and(x, y)))]
+            {
                 let policy = format!("allow: {{{operator}: [{{{first}}}, {{{second}}}]}}");
                 let found = answer(&json!({"policy": policy, "subject": kim()}));
-                let value = match found["allow"]["value"].as_bool() { Some(true) => "T", Some(false) => "F", None => "U" };
+                let value = match found["allow"]["value"].as_bool() {
+                    Some(true) => "T",
+                    Some(false) => "F",
+                    None => "U",
+                };
                 assert_eq!(value, expected, "{policy}");
             }
         }
@@ -93,12 +110,18 @@ fn rules_and_operators_are_or_ed_and_deny_wins() {
 
 #[test]
 fn reasons_are_those_of_the_members_that_share_the_value() {
-    check("allow: {and: [{email: kim@corp.test}, {user: x}, {claim/plan: x}, {accept: 1}]}", "deny FF claim-unauthorized,user-unauthorized");
+    check(
+        "allow: {and: [{email: kim@corp.test}, {user: x}, {claim/plan: x}, {accept: 1}]}",
+        "deny FF claim-unauthorized,user-unauthorized",
+    );
     check("allow: {or: [{email: kim@corp.test}, {user: u-1}, {reject: 1}]}", "permit TF email-ok,user-ok");
     check("allow: {not: [{user: x}, {reject: 1}]}", "permit TF reject,user-unauthorized");
     check("allow: {nor: [{accept: 1}, {reject: 1}]}", "permit TF reject");
     check("allow: {or: [{accept: 1}]}\ndeny: {or: [{device: {}}, {device: {type: none}}]}", "deny TT device-ok");
-    check("allow: {or: [{accept: 1}]}\ndeny: {or: [{device: {type: none}}, {reject: 1}]}", "challenge TU accept,device-unauthenticated");
+    check(
+        "allow: {or: [{accept: 1}]}\ndeny: {or: [{device: {type: none}}, {reject: 1}]}",
+        "challenge TU accept,device-unauthenticated",
+    );
     check("allow: {or: [{reject: 1}]}\ndeny: {or: [{device: {type: none}}]}", "deny FU device-unauthenticated,reject");
     check("allow: {or: [{device: {type: none}}, {reject: 1}]}", "challenge UF device-unauthenticated");
     check("- allow: {or: [{reject: 1}]}\n- allow: {or: [{user: x}]}\n- allow: {}", "deny FF reject,user-unauthorized");
@@ -107,27 +130,67 @@ fn reasons_are_those_of_the_members_that_share_the_value() {
 #[test]
 fn without_a_subject_what_is_about_it_is_unknown() {
     for criterion in [
-        "authenticated_user: 1", "user: {}", "email: {not: x}", "domain: x", "claim/a: {exclude: x}", "groups: {exclude: x}", "device: {}",
+        "authenticated_user: 1",
+        "user: {}",
+        "email: {not: x}",
+        "domain: x",
+        "claim/a: {exclude: x}",
+        "groups: {exclude: x}",
+        "device: {}",
     ] {
-        line(json!({"policy": format!("allow: {{or: [{{{criterion}}}]}}")}), "challenge UF user-unauthenticated");
-        line(json!({"policy": format!("allow: {{not: [{{{criterion}}}]}}"), "subject": null}), "challenge UF user-unauthenticated");
+        line(&json!({"policy": format!("allow: {{or: [{{{criterion}}}]}}")}), "challenge UF user-unauthenticated");
+        line(
+            &json!({"policy": format!("allow: {{not: [{{{criterion}}}]}}"), "subject": null}),
+            "challenge UF user-unauthenticated",
+        );
         let denied = format!("allow: {{or: [{{accept: 1}}]}}\ndeny: {{or: [{{{criterion}}}]}}");
-        line(json!({"policy": denied}), "challenge TU accept,user-unauthenticated");
+        line(&json!({"policy": denied}), "challenge TU accept,user-unauthenticated");
     }
-    line(json!({"policy": "allow: {and: [{domain: x}, {http_method: POST}]}"}), "deny FF http-method-unauthorized");
-    line(json!({"policy": "allow: {or: [{domain: x}]}\ndeny: {or: [{http_method: GET}]}"}), "deny UT http-method-ok");
+    line(&json!({"policy": "allow: {and: [{domain: x}, {http_method: POST}]}"}), "deny FF http-method-unauthorized");
+    line(&json!({"policy": "allow: {or: [{domain: x}]}\ndeny: {or: [{http_method: GET}]}"}), "deny UT http-method-ok");
 }
 
 #[test]
 fn strings_match_with_type_and_case() {
     for (criterion, expected) in [
-        ("email: kim@corp.test", true), ("email: Kim@corp.test", false), ("email: {is: kim@corp.test}", true), ("email: {not: x}", true), ("email: {not: kim@corp.test}", false),
-        ("email: {contains: '@corp'}", true), ("email: {contains: ''}", true), ("email: {starts_with: kim, ends_with: test}", true), ("email: {starts_with: kim, ends_with: tes}", false),
-        ("email: {in: [a, kim@corp.test]}", true), ("email: {in: []}", false), ("email: {not_in: []}", true), ("email: {not_in: [kim@corp.test]}", false), ("email: {not_in: [5]}", true),
-        ("email: {}", true), ("email: 5", false), ("email: ", false), ("email: true", false), ("email: {not: 5}", true), ("email: {is: [kim@corp.test]}", false), ("email: [kim@corp.test]", false),
-        ("user: u-1", true), ("user: {}", true), ("user: U-1", false), ("domain: corp.test", true), ("domain: CORP.test", false), ("domain: {ends_with: .test}", true), ("domain: {}", true),
-        ("domain: {not_in: [other.test]}", true), ("email/ignored: kim@corp.test", true), ("http_method: GET", true), ("http_method: get", false), ("http_method: {not_in: [POST]}", true),
-        ("http_path: /", true), ("http_path: {starts_with: /}", true), ("mcp_tool: {}", false), ("mcp_tool: {not: x}", false), ("authenticated_user: false", true),
+        ("email: kim@corp.test", true),
+        ("email: Kim@corp.test", false),
+        ("email: {is: kim@corp.test}", true),
+        ("email: {not: x}", true),
+        ("email: {not: kim@corp.test}", false),
+        ("email: {contains: '@corp'}", true),
+        ("email: {contains: ''}", true),
+        ("email: {starts_with: kim, ends_with: test}", true),
+        ("email: {starts_with: kim, ends_with: tes}", false),
+        ("email: {in: [a, kim@corp.test]}", true),
+        ("email: {in: []}", false),
+        ("email: {not_in: []}", true),
+        ("email: {not_in: [kim@corp.test]}", false),
+        ("email: {not_in: [5]}", true),
+        ("email: {}", true),
+        ("email: 5", false),
+        ("email: ", false),
+        ("email: true", false),
+        ("email: {not: 5}", true),
+        ("email: {is: [kim@corp.test]}", false),
+        ("email: [kim@corp.test]", false),
+        ("user: u-1", true),
+        ("user: {}", true),
+        ("user: U-1", false),
+        ("domain: corp.test", true),
+        ("domain: CORP.test", false),
+        ("domain: {ends_with: .test}", true),
+        ("domain: {}", true),
+        ("domain: {not_in: [other.test]}", true),
+        ("email/ignored: kim@corp.test", true),
+        ("http_method: GET", true),
+        ("http_method: get", false),
+        ("http_method: {not_in: [POST]}", true),
+        ("http_path: /", true),
+        ("http_path: {starts_with: /}", true),
+        ("mcp_tool: {}", false),
+        ("mcp_tool: {not: x}", false),
+        ("authenticated_user: false", true),
     ] {
         holds(criterion, expected);
     }
@@ -136,14 +199,56 @@ fn strings_match_with_type_and_case() {
 #[test]
 fn lists_match_with_type_and_size() {
     for (criterion, expected) in [
-        ("claim/teams: a", true), ("claim/teams: c", false), ("claim/teams: {is: a}", false), ("claim/plan: {is: paid}", true), ("claim/teams: {has: a, exclude: c}", true),
-        ("claim/teams: {exclude: a}", false), ("claim/teams: {}", true), ("claim/missing: {}", true), ("claim/missing: {exclude: a}", true), ("claim/missing: {has: a}", false), ("claim/missing: ", false),
-        ("claim/plan: trial", false), ("claim/extra: y", true), ("claim/level: 5", true), ("claim/level: 5.0", true), ("claim/level: 0x5", true), ("claim/level: '5'", false), ("claim/level: 5e0", true),
-        ("claim/big: 9007199254740993", true), ("claim/big: 9007199254740992", false), ("claim/none: null", true), ("claim/none: ~", true), ("claim/none: 'null'", false), ("claim/flag: true", true),
-        ("claim/flag: yes", false), ("claim/flag: 'true'", false), ("claim/deep.er.est: x", true), ("claim/deep/er/est: x", true), ("claim/deep/er.est: x", true), ("claim/deep: {exclude: x}", true),
-        ("claim/a/b: slash", true), ("claim/a/b: dot", false), ("claim/a.b: dot", true), ("claim/a/c: dot-c", true), ("claim/nested: [a]", true), ("claim/nested: {has: {k: 1.0}}", true),
-        ("claim/nested: a", false), ("claim/teams: [a, b]", false), ("claim/empty: {is: a}", false), ("claim/empty: {exclude: a}", true), ("claim: x", false), ("claim/Plan: paid", false),
-        ("groups: g-1", true), ("groups: ops", false), ("groups: {has: g-2, exclude: g-3}", true), ("groups: {is: g-1}", false), ("groups: {exclude: g-1}", false), ("groups: {}", true), ("groups: 5", false), ("groups: {exclude: 5}", true),
+        ("claim/teams: a", true),
+        ("claim/teams: c", false),
+        ("claim/teams: {is: a}", false),
+        ("claim/plan: {is: paid}", true),
+        ("claim/teams: {has: a, exclude: c}", true),
+        ("claim/teams: {exclude: a}", false),
+        ("claim/teams: {}", true),
+        ("claim/missing: {}", true),
+        ("claim/missing: {exclude: a}", true),
+        ("claim/missing: {has: a}", false),
+        ("claim/missing: ", false),
+        ("claim/plan: trial", false),
+        ("claim/extra: y", true),
+        ("claim/level: 5", true),
+        ("claim/level: 5.0", true),
+        ("claim/level: 0x5", true),
+        ("claim/level: '5'", false),
+        ("claim/level: 5e0", true),
+        ("claim/big: 9007199254740993", true),
+        ("claim/big: 9007199254740992", false),
+        ("claim/none: null", true),
+        ("claim/none: ~", true),
+        ("claim/none: 'null'", false),
+        ("claim/flag: true", true),
+        ("claim/flag: yes", false),
+        ("claim/flag: 'true'", false),
+        ("claim/deep.er.est: x", true),
+        ("claim/deep/er/est: x", true),
+        ("claim/deep/er.est: x", true),
+        ("claim/deep: {exclude: x}", true),
+        ("claim/a/b: slash", true),
+        ("claim/a/b: dot", false),
+        ("claim/a.b: dot", true),
+        ("claim/a/c: dot-c", true),
+        ("claim/nested: [a]", true),
+        ("claim/nested: {has: {k: 1.0}}", true),
+        ("claim/nested: a", false),
+        ("claim/teams: [a, b]", false),
+        ("claim/empty: {is: a}", false),
+        ("claim/empty: {exclude: a}", true),
+        ("claim: x", false),
+        ("claim/Plan: paid", false),
+        ("groups: g-1", true),
+        ("groups: ops", false),
+        ("groups: {has: g-2, exclude: g-3}", true),
+        ("groups: {is: g-1}", false),
+        ("groups: {exclude: g-1}", false),
+        ("groups: {}", true),
+        ("groups: 5", false),
+        ("groups: {exclude: 5}", true),
     ] {
         holds(criterion, expected);
     }
@@ -174,10 +279,12 @@ fn addresses_fall_back_and_read_as_empty() {
 fn a_subject_without_a_user_id_is_known_and_nobody() {
     let subject = json!({"session": {"id": "s"}});
     for (criterion, expected) in [
-        ("authenticated_user: 1", "deny FF user-unauthenticated"), ("user: {}", "deny FF user-unauthorized"), ("user: {not: x}", "deny FF user-unauthorized"),
+        ("authenticated_user: 1", "deny FF user-unauthenticated"),
+        ("user: {}", "deny FF user-unauthorized"),
+        ("user: {not: x}", "deny FF user-unauthorized"),
         ("claim/x: {}", "permit TF claim-ok"),
     ] {
-        line(json!({"policy": format!("allow: {{or: [{{{criterion}}}]}}"), "subject": subject}), expected);
+        line(&json!({"policy": format!("allow: {{or: [{{{criterion}}}]}}"), "subject": subject}), expected);
     }
 }
 
@@ -188,48 +295,63 @@ fn sessions_expire_and_impersonate_one_level() {
     let (dead, alive, now) = ("2026-01-01T00:00:00Z", "2028-01-01T00:00:00+02:00", "2027-01-15T08:00:00.5Z");
     let at = |subject: Value| json!({"policy": policy, "now": now, "subject": subject});
     let other = |expires: &str| json!({"session": {"user_id": "other", "expires_at": expires}});
-    line(at(json!({"session": own(alive)})), "deny FF user-unauthorized");
-    line(at(json!({"session": own(dead)})), "challenge UF user-unauthenticated");
-    line(at(json!({"session": own("2027-01-15T08:00:00.5Z")})), "challenge UF user-unauthenticated");
-    line(at(json!({"session": own("2027-01-15T08:00:00.500001Z")})), "deny FF user-unauthorized");
-    line(at(json!({"service_account": own(dead)})), "challenge UF user-unauthenticated");
-    line(at(json!({"service_account": {"user_id": "other"}})), "permit TF user-ok");
-    line(at(json!({"session": own(alive), "impersonates": other(alive)})), "permit TF user-ok");
-    line(at(json!({"session": own(dead), "impersonates": other(alive)})), "challenge UF user-unauthenticated");
-    line(at(json!({"session": own(alive), "impersonates": other(dead)})), "challenge UF user-unauthenticated");
+    line(&at(json!({"session": own(alive)})), "deny FF user-unauthorized");
+    line(&at(json!({"session": own(dead)})), "challenge UF user-unauthenticated");
+    line(&at(json!({"session": own("2027-01-15T08:00:00.5Z")})), "challenge UF user-unauthenticated");
+    line(&at(json!({"session": own("2027-01-15T08:00:00.500001Z")})), "deny FF user-unauthorized");
+    line(&at(json!({"service_account": own(dead)})), "challenge UF user-unauthenticated");
+    line(&at(json!({"service_account": {"user_id": "other"}})), "permit TF user-ok");
+    line(&at(json!({"session": own(alive), "impersonates": other(alive)})), "permit TF user-ok");
+    line(&at(json!({"session": own(dead), "impersonates": other(alive)})), "challenge UF user-unauthenticated");
+    line(&at(json!({"session": own(alive), "impersonates": other(dead)})), "challenge UF user-unauthenticated");
     let mut twice = other(alive);
     twice["impersonates"] = json!({"session": {"user_id": "third"}});
-    line(at(json!({"session": own(alive), "impersonates": twice})), "permit TF user-ok");
+    line(&at(json!({"session": own(alive), "impersonates": twice})), "permit TF user-ok");
     let mut known = json!({"session": own(alive), "user": {"email": "me@a.test"}, "impersonates": other(alive)});
     known["impersonates"]["user"] = json!({"email": "other@a.test"});
-    line(json!({"policy": "allow: {or: [{email: other@a.test}]}", "now": now, "subject": known}), "permit TF email-ok");
+    line(
+        &json!({"policy": "allow: {or: [{email: other@a.test}]}", "now": now, "subject": known}),
+        "permit TF email-ok",
+    );
 }
 
 #[test]
 fn devices_count_when_enrolled() {
     for (criterion, expected) in [
-        ("{}", "permit TF device-ok"), ("{type: any}", "permit TF device-ok"), ("{is: d-1}", "permit TF device-ok"), ("{is: d-2}", "deny FF device-unauthorized"),
-        ("{is: d-2, type: enclave_only}", "permit TF device-ok"), ("{approved: true}", "deny FF device-unauthorized"), ("{approved: false}", "permit TF device-ok"),
-        ("{type: enclave_only, approved: true}", "permit TF device-ok"), ("{type: enclave_only, approved: false}", "deny FF device-unauthorized"),
-        ("{type: old}", "challenge UF device-unauthenticated"), ("{type: gone}", "challenge UF device-unauthenticated"), ("{type: lost}", "challenge UF device-unauthenticated"),
+        ("{}", "permit TF device-ok"),
+        ("{type: any}", "permit TF device-ok"),
+        ("{is: d-1}", "permit TF device-ok"),
+        ("{is: d-2}", "deny FF device-unauthorized"),
+        ("{is: d-2, type: enclave_only}", "permit TF device-ok"),
+        ("{approved: true}", "deny FF device-unauthorized"),
+        ("{approved: false}", "permit TF device-ok"),
+        ("{type: enclave_only, approved: true}", "permit TF device-ok"),
+        ("{type: enclave_only, approved: false}", "deny FF device-unauthorized"),
+        ("{type: old}", "challenge UF device-unauthenticated"),
+        ("{type: gone}", "challenge UF device-unauthenticated"),
+        ("{type: lost}", "challenge UF device-unauthenticated"),
         ("{type: none}", "challenge UF device-unauthenticated"),
     ] {
         check(&format!("allow: {{or: [{{device: {criterion}}}]}}"), expected);
     }
     let machine = json!({"service_account": {"user_id": "m"}, "devices": [{"type": "any", "id": "d"}]});
-    line(json!({"policy": "allow: {or: [{device: {}}]}", "subject": machine}), "challenge UF device-unauthenticated");
+    line(&json!({"policy": "allow: {or: [{device: {}}]}", "subject": machine}), "challenge UF device-unauthenticated");
 }
 
 #[test]
 fn requests_are_seen_decoded_and_exactly() {
     let with = |request: Value, criterion: &str, expected: &str| {
-        line(json!({"policy": format!("allow: {{or: [{{{criterion}}}]}}"), "request": request}), expected);
+        line(&json!({"policy": format!("allow: {{or: [{{{criterion}}}]}}"), "request": request}), expected);
     };
     with(json!({"path": "/a%20b?x=/admin"}), "http_path: /a b", "permit TF http-path-ok");
     with(json!({"path": "/?/admin"}), "http_path: {contains: admin}", "deny FF http-path-unauthorized");
     with(json!({"path": "/wiki", "method": "POST"}), "http_method: {in: [PUT, POST]}", "permit TF http-method-ok");
     with(json!({"client_address": "::ffff:192.0.2.7"}), "source_ip: 192.0.2.0/24", "permit TF source-ip-ok");
-    with(json!({"client_address": "192.0.2.7"}), "source_ip: [10.0.0.0/8, '::ffff:192.0.2.7']", "permit TF source-ip-ok");
+    with(
+        json!({"client_address": "192.0.2.7"}),
+        "source_ip: [10.0.0.0/8, '::ffff:192.0.2.7']",
+        "permit TF source-ip-ok",
+    );
     with(json!({"client_address": "192.0.2.7"}), "source_ip: 192.0.2.200/24", "permit TF source-ip-ok");
     with(json!({"client_address": "192.0.2.7"}), "source_ip: []", "deny FF source-ip-unauthorized");
     with(json!({}), "source_ip: 0.0.0.0/0", "deny FF source-ip-unauthorized");
@@ -268,7 +390,10 @@ fn certificates_count_by_what_cannot_be_chosen() {
         assert_eq!(with(true, &matcher), when_valid, "valid {matcher}");
         assert_eq!(with(false, &matcher), when_not, "invalid {matcher}");
     }
-    line(json!({"policy": "allow: {or: [{client_certificate: {}}]}", "request": {"client_certificate": {"valid": true}}}), bad);
+    line(
+        &json!({"policy": "allow: {or: [{client_certificate: {}}]}", "request": {"client_certificate": {"valid": true}}}),
+        bad,
+    );
     for (certificate, allowed, denied) in [
         (json!({}), "permit TF client-certificate-required", "deny FF client-certificate-required"),
         (json!({"presented": true}), "permit TF invalid-client-certificate", "deny FF invalid-client-certificate"),
@@ -276,8 +401,8 @@ fn certificates_count_by_what_cannot_be_chosen() {
         (json!({"valid": true}), "deny FF valid-client-certificate", "permit TF valid-client-certificate"),
     ] {
         let request = json!({"client_certificate": certificate});
-        line(json!({"policy": "allow: {or: [{invalid_client_certificate: 1}]}", "request": request}), allowed);
-        line(json!({"policy": "allow: {not: [{invalid_client_certificate: 1}]}", "request": request}), denied);
+        line(&json!({"policy": "allow: {or: [{invalid_client_certificate: 1}]}", "request": request}), allowed);
+        line(&json!({"policy": "allow: {not: [{invalid_client_certificate: 1}]}", "request": request}), denied);
     }
 }
 
@@ -293,14 +418,27 @@ fn time_follows_the_wall_clock_of_its_zone() {
     at("2026-07-15T07:00:00Z", office, true);
     at("2026-07-15T15:00:00Z", office, false);
     let night = "time_of_day: {timezone: UTC, after: '22:00', before: '06:00'}";
-    for (now, expected) in [("2026-01-15T22:00:00Z", true), ("2026-01-15T00:00:00Z", true), ("2026-01-15T05:59:59Z", true), ("2026-01-15T06:00:00Z", false), ("2026-01-15T21:59:59Z", false)] {
+    for (now, expected) in [
+        ("2026-01-15T22:00:00Z", true),
+        ("2026-01-15T00:00:00Z", true),
+        ("2026-01-15T05:59:59Z", true),
+        ("2026-01-15T06:00:00Z", false),
+        ("2026-01-15T21:59:59Z", false),
+    ] {
         at(now, night, expected);
     }
     // The hour that daylight saving skips: 02:30 of that day does not exist, 03:00 follows 01:59.
     at("2026-03-29T01:00:00Z", "time_of_day: {timezone: Europe/Berlin, after: 2:00, before: 3:00}", false);
     at("2026-01-16T23:30:00Z", "day_of_week: sat", false);
     at("2026-01-16T23:30:00Z", "day_of_week: {is: sat, timezone: Europe/Berlin}", true);
-    for (days, expected) in [("fri-mon", true), ("mon-fri", true), ("sat-thu", false), ("'mon, Friday'", true), ("'*'", true), ("[tue, fri]", true)] {
+    for (days, expected) in [
+        ("fri-mon", true),
+        ("mon-fri", true),
+        ("sat-thu", false),
+        ("'mon, Friday'", true),
+        ("'*'", true),
+        ("[tue, fri]", true),
+    ] {
         at("2026-01-16T12:00:00Z", &format!("day_of_week: {days}"), expected);
     }
     at("2026-01-16T12:00:00Z", "date: {after: 2026-01-16T12:00:00, before: 2026-02-01}", true);
@@ -314,9 +452,18 @@ fn time_follows_the_wall_clock_of_its_zone() {
 fn records_extend_the_facts() {
     let records = json!([{"type": "hr", "id": "u-1", "data": {"country": "DE", "score": 4.5, "teams": ["a"], "x": {"y": 1}}}, {"type": "hr", "id": "u-2", "data": {"country": "US"}}]);
     for (criterion, expected) in [
-        ("{type: hr, exists: true}", true), ("{type: geo, exists: true}", false), ("{type: geo, exists: false}", true), ("{type: hr, field: country, is: DE}", true), ("{type: hr, id: u-2, field: country, is: DE}", false),
-        ("{type: hr, field: score, '>=': 4.5, '<': 5}", true), ("{type: hr, field: score, '>': 4.5}", false), ("{type: hr, field: teams, has: a}", true), ("{type: hr, field: x/y, '=': 1.0}", true),
-        ("{type: hr, field: country, in: [US, FR]}", true), ("{type: hr, field: country, starts_with: F}", false), ("{type: hr, id: u-2, field: missing, exclude: x}", true),
+        ("{type: hr, exists: true}", true),
+        ("{type: geo, exists: true}", false),
+        ("{type: geo, exists: false}", true),
+        ("{type: hr, field: country, is: DE}", true),
+        ("{type: hr, id: u-2, field: country, is: DE}", false),
+        ("{type: hr, field: score, '>=': 4.5, '<': 5}", true),
+        ("{type: hr, field: score, '>': 4.5}", false),
+        ("{type: hr, field: teams, has: a}", true),
+        ("{type: hr, field: x/y, '=': 1.0}", true),
+        ("{type: hr, field: country, in: [US, FR]}", true),
+        ("{type: hr, field: country, starts_with: F}", false),
+        ("{type: hr, id: u-2, field: missing, exclude: x}", true),
     ] {
         let line = json!({"policy": format!("allow: {{or: [{{record: {criterion}}}]}}"), "records": records});
         let expected = if expected { "permit TF record-ok" } else { "deny FF record-unauthorized" };
@@ -326,7 +473,9 @@ fn records_extend_the_facts() {
 
 #[test]
 fn shorthand_becomes_one_rule_before_the_policy() {
-    let route = |text: &str, expected: &str| line(json!({"route": text, "subject": kim(), "now": "2027-01-15T08:00:00Z"}), expected);
+    let route = |text: &str, expected: &str| {
+        line(&json!({"route": text, "subject": kim(), "now": "2027-01-15T08:00:00Z"}), expected)
+    };
     route("{}", "deny FF ");
     route("allow_public_unauthenticated_access: true", "permit TF accept");
     route("allow_public_unauthenticated_access: false", "deny FF ");
@@ -338,7 +487,9 @@ fn shorthand_becomes_one_rule_before_the_policy() {
     route("allowed_idp_claims: {deep: {er: {est: [z, x]}}, level: 5}", "permit TF claim-ok");
     route("cors_allow_preflight: true", "deny FF non-cors-request");
     route("allowed_users: [x]\npolicy: {allow: {or: [{claim/plan: paid}]}}", "permit TF claim-ok");
-    let found = answer(&json!({"route": "policy:\n  - deny: {or: [{reject: 1}]}\ncors_allow_preflight: false\nallowed_users: []\nallowed_domains: [x]\n"}));
+    let found = answer(
+        &json!({"route": "policy:\n  - deny: {or: [{reject: 1}]}\ncors_allow_preflight: false\nallowed_users: []\nallowed_domains: [x]\n"}),
+    );
     assert_eq!(found["allow"]["rules"], json!([{"index": 0, "line": 5, "value": null}]), "{found}");
     assert_eq!(found["deny"]["rules"], json!([{"index": 1, "line": 2, "value": false}]));
 }
@@ -348,5 +499,8 @@ fn rules_are_counted_in_the_order_of_the_text() {
     let policy = "- deny:\n    or: [{reject: 1}]\n  allow:\n    or: [{accept: 1}]\n-\n  allow: {}\n";
     let found = answer(&json!({"policy": policy}));
     assert_eq!(found["deny"]["rules"], json!([{"index": 0, "line": 1, "value": false}]));
-    assert_eq!(found["allow"]["rules"], json!([{"index": 1, "line": 3, "value": true}, {"index": 2, "line": 6, "value": false}]));
+    assert_eq!(
+        found["allow"]["rules"],
+        json!([{"index": 1, "line": 3, "value": true}, {"index": 2, "line": 6, "value": false}])
+    );
 }

@@ -34,20 +34,28 @@ fn each_has_its_place_and_its_permitted_twin_none() {
     check("allow: {or: [{source_ip: []}]}", &[("`source_ip` of an empty list never matches", 26), never]);
     check("allow: {or: [{source_ip: 10.0.0.1/8}]}", &[("the host bits of `10.0.0.1/8` are ignored", 26)]);
     check("allow: {or: [{domain: '@corp.test'}]}", &[("no domain holds an `@`, as `@corp.test` does", 23), never]);
-    check("allow: {or: [{domain: {in: [Corp.test]}}]}", &[("domains compare with case, and `Corp.test` has upper case", 29)]);
-    check("allow: {or: [{email: Kim@Corp.test}]}", &[("addresses compare with case, and the domain of `Kim@Corp.test` has upper case", 22)]);
+    check(
+        "allow: {or: [{domain: {in: [Corp.test]}}]}",
+        &[("domains compare with case, and `Corp.test` has upper case", 29)],
+    );
+    check(
+        "allow: {or: [{email: Kim@Corp.test}]}",
+        &[("addresses compare with case, and the domain of `Kim@Corp.test` has upper case", 22)],
+    );
     check("allow: {or: [{email: Kim@corp.test}]}", &[]);
     check("allow: {or: [{device: {type: all}}]}", &[("device types are `any` and `enclave_only`", 30)]);
 }
 
 #[test]
 fn policies_are_shared_by_name() {
-    let policies = yaml::parse("staff: {allow: {or: [{domain: corp.test}]}}\nclosed: [{deny: {or: [{http_path: /x}]}}]").unwrap();
+    let policies =
+        yaml::parse("staff: {allow: {or: [{domain: corp.test}]}}\nclosed: [{deny: {or: [{http_path: /x}]}}]").unwrap();
     let (shared, warnings) = SharedPolicies::new(&policies).unwrap();
     assert!(warnings.is_empty());
     let compile = |text: &str| compile_route(&yaml::parse(text).unwrap(), &shared);
     let named = compile("from: x\npolicy: [staff, closed]").unwrap().program;
-    let written = compile("policy:\n- allow: {or: [{domain: corp.test}]}\n- deny:\n    or: [{http_path: /x}]").unwrap().program;
+    let written =
+        compile("policy:\n- allow: {or: [{domain: corp.test}]}\n- deny:\n    or: [{http_path: /x}]").unwrap().program;
     assert_eq!(named.digest(), written.digest());
     assert_ne!(named.digest(), compile("policy: staff").unwrap().program.digest());
     let unknown = compile("policy: staf").unwrap_err();
