@@ -128,3 +128,6 @@ fn parse(text: &str, path: &Path) -> Result<Certificate, SelfSignedError> {
     let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(unreadable)?;
     Ok(Certificate { chain: vec![certificate], key, origin: path.to_owned() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,3 +67,6 @@ pub(crate) fn unix(path: &Path) -> Result<UnixListener, BindError> {
     listener.set_nonblocking(true).map_err(failed)?;
     Ok(listener)
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,3 +70,6 @@ fn instant(seconds: Option<&Value>) -> String {
     let instant = seconds.and_then(Value::as_i64).and_then(|seconds| Timestamp::from_second(seconds).ok());
     instant.map_or_else(|| "-".to_owned(), |instant| instant.to_string())
 }
+
+#[cfg(test)]
+mod tests;

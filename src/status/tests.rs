@@ -1,0 +1,39 @@
+//! The words of `status` and its exit status.
+
+use serde_json::json;
+
+use super::*;
+
+fn good() -> Value {
+    json!({
+        "version": "0.1.0", "process": 7, "stage": "ready", "degraded": [],
+        "configuration": {"generation": "abc", "since": 0, "last_error": null, "restart_for": []},
+        "replica": {"following": true, "version": 3, "sessions": 2, "bytes": 99, "silent_for_ms": 5, "stale": false},
+        "providers": [{"name": "corp", "state": "reachable", "since": 0}],
+        "certificates": [{"name": "tls.pem", "not_after": 86_400}],
+    })
+}
+
+#[test]
+fn a_healthy_process_is_well() {
+    assert!(is_well(&good()));
+    let text = text(&good());
+    assert!(text.contains("generation    abc since 1970-01-01T00:00:00Z"), "{text}");
+    assert!(text.contains("following, version 3, 2 sessions"), "{text}");
+}
+
+#[test]
+fn a_refused_file_a_degradation_or_draining_is_not_well() {
+    for (pointer, value) in [
+        ("/configuration/last_error", json!("portcullis.yaml:3:1: unknown key")),
+        ("/degraded", json!(["provider corp: does not answer"])),
+        ("/stage", json!("draining")),
+    ] {
+        let mut status = good();
+        *status.pointer_mut(pointer).unwrap() = value;
+        assert!(!is_well(&status), "{pointer}");
+    }
+    let mut refused = good();
+    *refused.pointer_mut("/configuration/last_error").unwrap() = json!("portcullis.yaml:3:1: unknown key");
+    assert!(text(&refused).contains("portcullis.yaml:3:1"));
+}
