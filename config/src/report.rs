@@ -147,12 +147,13 @@ impl<'a> Report<'a> {
         (problems, warnings)
     }
 
-    /// Without the indices of lists that the file writes as one value.
+    /// Without the steps into what the file writes as one value: an element of a list, `file` of a reference.
     fn as_written<'s>(&self, steps: &[Step<'s>]) -> Vec<Step<'s>> {
         let mut node = self.tree;
         let mut written = Vec::with_capacity(steps.len());
         for step in steps {
             match step {
+                Step::Key(_) if node.is_some_and(|node| node.as_mapping().is_none()) => continue,
                 Step::Key(name) => node = node.and_then(|node| node.get(name)),
                 Step::Index(_) if node.is_some_and(|node| node.as_list().is_none()) => continue,
                 Step::Index(index) => node = node.and_then(|node| node.as_list()?.get(*index)),

@@ -12,7 +12,7 @@ use crate::field::Field;
 use crate::pem;
 use crate::provider::{ClaimMapping, ClientAuth, Provider, ProviderTransport};
 use crate::report::Fault;
-use crate::schema::{ByteSize, ClaimNames, ClientAuthName, OneOrMany, Ordered, PemText, Period, ProviderEntry};
+use crate::schema::{ByteSize, ClaimNames, ClientAuthName, OneOrMany, Ordered, PemFile, Period, ProviderEntry};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_TIMEOUT: Duration = Duration::from_secs(120);
@@ -172,7 +172,7 @@ fn mapping(build: &mut Build<'_>, at: &Field<'_>, claims: ClaimNames) -> ClaimMa
 /// What the file says of how provider calls travel.
 struct Transport {
     egress_proxy: Option<String>,
-    ca: Option<OneOrMany<PemText>>,
+    ca: Option<OneOrMany<PemFile>>,
     timeout: Option<Period>,
     max_answer_bytes: Option<ByteSize>,
 }
@@ -185,9 +185,9 @@ fn transport(build: &mut Build<'_>, at: &Field<'_>, given: Transport) -> Option<
     };
     let mut roots: Vec<CertificateDer<'static>> = Vec::new();
     let list = at.key("ca");
-    for (index, text) in ca.unwrap_or_default().0.iter().enumerate() {
+    for (index, file) in ca.unwrap_or_default().0.iter().enumerate() {
         let at = list.index(index);
-        let found = build.pem(&at, text)?;
+        let found = build.pem_file(&at, file)?;
         let read =
             pem::certificates(&found.text).map_err(|error| Fault::new(format!("{}: {error}", found.origin.display())));
         roots.extend(build.report.take(&at, read)?);

@@ -11,7 +11,7 @@ use crate::field::Field;
 
 use crate::pem;
 use crate::report::Fault;
-use crate::schema::{PemText, Reference};
+use crate::schema::{PemFile, PemText, Reference};
 use crate::secret::SecretText;
 
 /// A text, and where it came from, for messages.
@@ -53,6 +53,11 @@ impl Build<'_> {
                 Some(Found { text: pem::unwrap_base64(&text).into(), origin })
             }
         }
+    }
+
+    /// A PEM text in a file of its own.
+    pub(crate) fn pem_file(&mut self, at: &Field<'_>, PemFile(reference): &PemFile) -> Option<Found> {
+        self.referenced(at, reference)
     }
 
     /// A path of the file, relative to the file's folder.

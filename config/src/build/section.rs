@@ -18,7 +18,7 @@ use crate::pem;
 use crate::report::Fault;
 use crate::schema::{
     Address, CertificateEntry, DecisionsSection, DirectoriesSection, DrainSection, EngineName, InternalSection,
-    LimitsSection, ListenSection, OneOrMany, Period, Reference, ReplicaSection, ServiceName, SessionSection,
+    LimitsSection, ListenSection, OneOrMany, PemFile, Period, Reference, ReplicaSection, ServiceName, SessionSection,
     SiblingsSection, StorageSection, Switch, TelemetrySection, TlsSection,
 };
 
@@ -182,7 +182,8 @@ pub(crate) fn tls(build: &mut Build<'_>, section: TlsSection) -> Tls {
     let mut read = Vec::new();
     for (index, CertificateEntry { cert, key }) in certificates.iter().enumerate() {
         let at = at.index(index);
-        let chain = build.pem(&at.key("cert"), cert);
+        let chain = build.pem_file(&at.key("cert"), cert);
+        let PemFile(key) = key;
         let key = build.secret_text(&at.key("key"), key);
         if let (Some(chain), Some(key)) = (chain, key) {
             let origin = chain.origin.display().to_string();

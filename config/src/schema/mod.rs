@@ -7,7 +7,7 @@ mod scalar;
 mod section;
 
 pub(crate) use provider::{ClaimNames, ClientAuthName, ProviderEntry};
-pub(crate) use reference::{PemText, Reference};
+pub(crate) use reference::{PemFile, PemText, Reference};
 pub(crate) use route::{EncodedSlashesName, RedirectEntry, ResponseEntry, RouteEntry, RouteSession, UpstreamText};
 pub(crate) use scalar::{Address, ByteSize, OneOrMany, Ordered, Period, ReadByPolicy, Switch};
 pub(crate) use section::{

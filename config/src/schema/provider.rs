@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{ByteSize, OneOrMany, Ordered, PemText, Period, Reference};
+use super::{ByteSize, OneOrMany, Ordered, PemFile, Period, Reference};
 
 /// An OpenID Provider.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -34,9 +34,9 @@ pub(crate) struct ProviderEntry {
     /// The proxy through which the provider is reached: `http://host:port`.
     #[serde(default)]
     pub(crate) egress_proxy: Option<String>,
-    /// Further roots that are believed, beside the system's.
+    /// Further roots that are believed, beside the system's: paths of PEM files, or references.
     #[serde(default)]
-    pub(crate) ca: Option<OneOrMany<PemText>>,
+    pub(crate) ca: Option<OneOrMany<PemFile>>,
     /// The longest a call may take in all. Default: `10s`.
     #[serde(default)]
     pub(crate) timeout: Option<Period>,

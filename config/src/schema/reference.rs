@@ -19,6 +19,10 @@ pub(crate) enum Reference {
     Credential(String),
 }
 
+/// A PEM text in a file of its own: the file's path, or a reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PemFile(pub(crate) Reference);
+
 /// A PEM text that is no secret: written in the file, or referenced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PemText {
@@ -93,6 +97,42 @@ impl JsonSchema for Reference {
         schema.insert("minProperties".into(), 1.into());
         schema.insert("maxProperties".into(), 1.into());
         schema
+    }
+}
+
+impl<'de> Deserialize<'de> for PemFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Shape;
+        impl<'de> Visitor<'de> for Shape {
+            type Value = PemFile;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the path of a PEM file, {file: PATH}, {env: NAME} or {credential: NAME}")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<PemFile, E> {
+                // A path has neither lines nor PEM in it; what has may be a key.
+                if text.is_empty() || text.contains('\n') || text.contains("-----") {
+                    return Err(E::custom("PEM does not stand here: write the path of its file"));
+                }
+                Ok(PemFile(Reference::File(PathBuf::from(text))))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PemFile, A::Error> {
+                Reference::deserialize(MapAccessDeserializer::new(map)).map(PemFile)
+            }
+        }
+        deserializer.deserialize_any(Shape)
+    }
+}
+
+impl JsonSchema for PemFile {
+    fn schema_name() -> Cow<'static, str> {
+        "PemFile".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [{"type": "string"}, generator.subschema_for::<Reference>()]})
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Address, ByteSize, OneOrMany, Ordered, PemText, Period, Reference, Switch};
+use super::{Address, ByteSize, OneOrMany, Ordered, PemFile, Period, Reference, Switch};
 
 /// The name of a service, or all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -71,10 +71,10 @@ pub(crate) struct TlsSection {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CertificateEntry {
-    /// The chain as PEM, the leaf first.
-    pub(crate) cert: PemText,
-    /// The leaf's key as PEM.
-    pub(crate) key: Reference,
+    /// The chain, the leaf first: the path of a PEM file, or a reference.
+    pub(crate) cert: PemFile,
+    /// The leaf's key: the path of a PEM file, or a reference.
+    pub(crate) key: PemFile,
 }
 
 /// The host people sign in on.

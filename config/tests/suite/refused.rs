@@ -200,12 +200,15 @@ fn certificates() {
     let scene = Scene::new();
     let mut table = Table::default();
     let with = |entry: &str| section(&format!("tls: {{certificates: [{{{entry}}}]}}"));
-    let good = with("cert: {file: wiki.pem}, key: {file: wiki.key}");
+    scene.loaded(&with("cert: {file: wiki.pem}, key: {file: wiki.key}"));
+    let good = with("cert: wiki.pem, key: wiki.key");
     for (entry, place, message) in [
         ("cert: {file: wiki.pem}", "1:22: tls.certificates[0]: ", "`key` is missing"),
         ("cert: {file: wiki.pem}, key: {file: other.key}", "1:22: tls.certificates[0]: ", "does not belong"),
         ("cert: {file: wiki.pem}, key: {file: wiki.pem}", "1:22: tls.certificates[0]: ", "no PEM private key"),
         ("cert: {file: wiki.key}, key: {file: wiki.key}", "1:22: tls.certificates[0]: ", "no PEM certificate"),
+        ("cert: wiki.pem, key: '-----BEGIN canary-5f3b1c'", "1:44: tls.certificates[0].key: ", "the path of its file"),
+        ("cert: wiki.pem, key: nope.key", "1:44: tls.certificates[0].key: ", "cannot be read"),
         ("cert: {file: empty}, key: {file: wiki.key}", "1:36: tls.certificates[0].cert.file: ", "is empty"),
         ("cert: {file: garbage}, key: {file: wiki.key}", "1:22: tls.certificates[0]: ", "cannot be read"),
     ] {
