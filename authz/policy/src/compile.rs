@@ -11,7 +11,7 @@ mod values;
 use std::sync::Arc;
 
 use crate::diagnostic::suggestion;
-use crate::program::{Action, Operator, OperatorKind, Program, Rule};
+use crate::program::{Action, Operator, OperatorKind, Program, Rule, Source};
 use crate::yaml::{Entry, Kind, Node};
 use crate::{Diagnostic, Ternary};
 
@@ -42,6 +42,12 @@ pub fn compile_policy(node: &Node) -> Result<Compiled, Diagnostic> {
     let mut compiler = Compiler::new(&shared);
     compiler.policy(node)?;
     Ok(compiler.finish())
+}
+
+impl Source {
+    fn of(entry: &Entry) -> Self {
+        Self { name: Arc::clone(&entry.key), place: entry.key_span.start }
+    }
 }
 
 /// What has been compiled so far.
@@ -189,9 +195,14 @@ impl<'a> Compiler<'a> {
             ));
         }
         self.digest.open(&entry.key);
-        let criteria = items.iter().map(|item| self.criterion_object(item)).collect::<Result<Vec<_>, _>>()?;
+        let (mut criteria, mut sources) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
+        for item in items {
+            let (criterion, source) = self.criterion_object(item)?;
+            criteria.push(criterion);
+            sources.push(source);
+        }
         self.digest.close();
-        Ok(Some(Operator { kind, criteria: criteria.into() }))
+        Ok(Some(Operator { kind, criteria: criteria.into(), sources: sources.into() }))
     }
 }
 

@@ -1,6 +1,9 @@
 //! A compiled policy, and the one function that decides.
 
+use std::sync::Arc;
+
 use crate::criterion::Criterion;
+use crate::yaml::Place;
 use crate::{Facts, Reason, Reasons, Ternary};
 
 /// A compiled policy: immutable, shared between equal routes.
@@ -34,6 +37,15 @@ pub(crate) struct Operator {
     pub kind: OperatorKind,
     /// Never empty: an operator with an empty list is as if it were not there.
     pub criteria: Box<[Criterion]>,
+    /// Where each of them stands: for explanations, never read by a decision.
+    pub sources: Box<[Source]>,
+}
+
+/// A criterion's key in the text.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub name: Arc<str>,
+    pub place: Place,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,7 +186,7 @@ impl Rule {
 impl Operator {
     /// Kleene's conjunction or disjunction over the members, inverted for `not` and `nor`, with the reasons
     /// of the members that share the value.
-    fn find(&self, facts: &Facts<'_>) -> (Ternary, Reasons) {
+    pub(crate) fn find(&self, facts: &Facts<'_>) -> (Ternary, Reasons) {
         let (all, inverted) = self.kind.parts();
         let (mut lowest, mut highest) = (Ternary::True, Ternary::False);
         let (mut of_true, mut of_unknown, mut of_false) = (Reasons::NONE, Reasons::NONE, Reasons::NONE);

@@ -6,6 +6,7 @@ use crate::Diagnostic;
 use crate::criterion::{Approval, Criterion, DeviceMatcher, Path, SubjectCriterion};
 use crate::diagnostic::suggestion;
 use crate::network::{self, Networks};
+use crate::program::Source;
 use crate::record::{Comparison, FieldMatcher, RecordMatcher};
 use crate::yaml::{Entry, Kind, Node};
 
@@ -40,14 +41,14 @@ const CRITERIA: [&str; 20] = [
 
 impl Compiler<'_> {
     /// An object with exactly one key.
-    pub(super) fn criterion_object(&mut self, node: &Node) -> Result<Criterion, Diagnostic> {
+    pub(super) fn criterion_object(&mut self, node: &Node) -> Result<(Criterion, Source), Diagnostic> {
         let entries = node.as_mapping().ok_or_else(|| {
             Diagnostic::at(node.place(), format!("a criterion is a mapping with one key, not {}", node.kind()))
         })?;
         match entries {
             [entry] => {
                 self.digest.node(node);
-                self.criterion(entry)
+                Ok((self.criterion(entry)?, Source::of(entry)))
             }
             [] => Err(Diagnostic::at(node.place(), "a criterion has exactly one key, this one has none")),
             [_, second, ..] => {

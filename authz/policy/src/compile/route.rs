@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::Diagnostic;
 use crate::criterion::{Criterion, Path, SubjectCriterion};
 use crate::matcher::{StringMatcher, StringTest};
-use crate::program::{Action, Operator, OperatorKind, Rule};
+use crate::program::{Action, Operator, OperatorKind, Rule, Source};
 use crate::yaml::{Entry, Kind, Node};
 
 use super::{Compiled, Compiler, MAX_CRITERIA};
@@ -88,6 +88,7 @@ struct Shorthand<'a> {
     /// The first key that permits somebody.
     first: Option<&'a Entry>,
     criteria: Vec<Criterion>,
+    sources: Vec<Source>,
 }
 
 impl<'a> Shorthand<'a> {
@@ -130,6 +131,7 @@ impl<'a> Shorthand<'a> {
                 format!("more than {MAX_CRITERIA} criteria (MAX_CRITERIA)"),
             ));
         }
+        self.sources.resize(self.criteria.len(), Source::of(entry));
         if self.criteria.len() > before {
             self.first = self.first.or(Some(entry));
         }
@@ -180,12 +182,12 @@ impl<'a> Shorthand<'a> {
 
     /// The one rule, unless there is nothing to allow.
     fn rule(self, compiler: &mut Compiler<'_>) -> Result<(), Diagnostic> {
-        let Self { public, any_user, users, domains, first, criteria } = self;
+        let Self { public, any_user, users, domains, first, criteria, sources } = self;
         contradiction(public, any_user.or(users).or(domains))?;
         contradiction(any_user, users.or(domains))?;
         let Some(first) = first else { return Ok(()) };
         compiler.criteria = criteria.len();
-        let operators = [Operator { kind: OperatorKind::Or, criteria: criteria.into() }];
+        let operators = [Operator { kind: OperatorKind::Or, criteria: criteria.into(), sources: sources.into() }];
         let line = first.key_span.start.line;
         compiler.rules.push(Rule { action: Action::Allow, line, operators: operators.into() });
         Ok(())

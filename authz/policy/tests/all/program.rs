@@ -101,3 +101,26 @@ fn every_rule_is_told() {
     let values: Vec<_> = evaluation.rules.iter().map(|rule| (rule.index, rule.value)).collect();
     assert_eq!(values, [(0, Ternary::True), (1, Ternary::Unknown)]);
 }
+
+#[test]
+fn an_explanation_names_rule_criterion_and_fact() {
+    let route = yaml::parse(
+        "allowed_domains: [corp.test]\npolicy:\n  deny:\n    not:\n      - http_method: GET\n      - claim/a: x\n",
+    )
+    .unwrap();
+    let program =
+        portcullis_policy::compile_route(&route, &portcullis_policy::SharedPolicies::default()).unwrap().program;
+    let known = Subject { email: "kim@corp.test".into(), ..Subject::default() };
+    let told = program.explain(&facts(Some(&known))).to_string();
+    let expected = "allow (rule 0, line 1): true
+  or: true
+    allowed_domains (line 1): true (domain-ok) <- kim@corp.test
+deny (rule 1, line 3): false
+  not: false
+    http_method (line 5): true (http-method-ok) <- GET
+    claim/a (line 6): false (claim-unauthorized) <- no such claim among 0
+";
+    assert_eq!(told, expected);
+    let nobody = program.explain(&facts(None)).to_string();
+    assert!(nobody.contains("unknown (user-unauthenticated) <- nobody is signed in"), "{nobody}");
+}
