@@ -37,7 +37,7 @@ impl<S: Sessions> Turn<'_, S> {
             return self.late(Cause::Stale, request).await;
         }
         // Login CSRF: a callback is worth nothing in another browser. Compared in constant time.
-        let bind = self.asked.bind(&self.generation.config.sign_in.cookie).filter(|bind| bind.matches(&flow.bind));
+        let bind = self.asked.bind(&self.generation.cookie).filter(|bind| bind.matches(&flow.bind));
         let Some(bind) = bind else {
             return self.late(Cause::OtherBrowser, request).await;
         };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_config::{Config, Provider};
+use portcullis_config::{Config, Cookie, Namespace, Provider, SignIn};
 use portcullis_identity::{Clock, Needs, ProviderName};
 use portcullis_keys::{CredentialKeys, FlowKeys, KeyRing, NotHeld, SealKeys};
 use portcullis_oidc::{CallObserver, ProviderStatus, RelyingParty, SetupError};
@@ -59,6 +59,8 @@ pub struct ReadProvider {
 pub(crate) struct Generation {
     pub(crate) config: Arc<Config>,
     pub(crate) keys: AuthnKeys,
+    /// The cookies of the sign-in host.
+    pub(crate) cookie: Cookie,
     /// One for each of the configuration's providers, in its order.
     relying_parties: Vec<Arc<RelyingParty>>,
 }
@@ -92,7 +94,8 @@ impl Generation {
                 .map_err(|source| PublishError::Provider { provider: provider.name.clone(), source })
         };
         let relying_parties = config.providers.iter().map(party).collect::<Result<_, _>>()?;
-        Ok(Self { config, keys, relying_parties })
+        let cookie = own_cookie(&config.sign_in);
+        Ok(Self { config, keys, cookie, relying_parties })
     }
 
     /// The providers whose sessions meet `needs`, in the order of the file.
@@ -121,6 +124,17 @@ impl Generation {
     fn all(&self) -> impl Iterator<Item = Offered<'_>> {
         let pairs = self.config.providers.iter().zip(&self.relying_parties);
         pairs.map(|(provider, relying_party)| Offered { provider, relying_party })
+    }
+}
+
+/// The sign-in host's own cookies. With the reference's names a session cookie may have a `Domain`, and those of
+/// route hosts then come here too, each bound to its own host: ours has a name of its own, as in the reference,
+/// and never a `Domain`.
+fn own_cookie(sign_in: &SignIn) -> Cookie {
+    let cookie = sign_in.cookie.clone();
+    match sign_in.namespace {
+        Namespace::Portcullis => cookie,
+        Namespace::Pomerium => Cookie { name: format!("{}_authenticate", cookie.name).into(), domain: None, ..cookie },
     }
 }
 

@@ -37,7 +37,7 @@ impl<S: Sessions> Turn<'_, S> {
 
     /// The handle in the browser's cookie; whether there is a session behind it is the broker's to say.
     pub(crate) fn handle(&self) -> Option<Handle> {
-        let cookie = &self.generation.config.sign_in.cookie;
+        let cookie = &self.generation.cookie;
         match self.asked.credential(&self.generation.keys.credential, self.generation.host(), cookie) {
             CredentialCookie::Handle(handle) => Some(handle),
             CredentialCookie::None | CredentialCookie::Rejected => None,

@@ -90,7 +90,7 @@ fn trouble_page(caller: &Caller<'_>, trouble: &Trouble) -> Response<Bytes> {
 }
 
 fn set<S>(response: &mut Response<Bytes>, change: CookieChange, turn: &Turn<'_, S>) {
-    let cookie = &turn.generation.config.sign_in.cookie;
+    let cookie = &turn.generation.cookie;
     let headers = response.headers_mut();
     match change {
         CookieChange::Bind(bind) => {

@@ -91,7 +91,7 @@ impl<S: Sessions> Turn<'_, S> {
         live: Option<&Live>,
     ) -> Result<Answer, Box<Answer>> {
         let Offered { provider, relying_party } = offered;
-        let cookie = &self.generation.config.sign_in.cookie;
+        let cookie = &self.generation.cookie;
         let bind = self.asked.bind(cookie).unwrap_or_else(|| Bind::random(&*self.core.random));
         let mut txn = [0; 16];
         self.core.random.fill(&mut txn);

@@ -35,7 +35,7 @@ impl Browser {
             .method(method)
             .uri(path)
             .header("cookie", cookies)
-            .header("x-forwarded-host", "auth.test")
+            .header("x-forwarded-host", "auth.corp.test")
             .header("x-forwarded-for", "192.0.2.7")
             .header("x-request-id", "req-1");
         let names_accept = headers.iter().any(|(name, _)| *name == "accept");
@@ -80,7 +80,7 @@ impl Got {
     }
 
     pub(super) fn location(&self) -> Url {
-        Url::parse("https://auth.test").unwrap().join(&self.location_text()).unwrap()
+        Url::parse("https://auth.corp.test").unwrap().join(&self.location_text()).unwrap()
     }
 
     pub(super) fn is_redirect(&self) -> bool {
@@ -90,6 +90,6 @@ impl Got {
 
 /// What the proxy passes on of an address of the sign-in host.
 pub(super) fn path(url: &Url) -> String {
-    assert_eq!(url.host_str(), Some("auth.test"));
+    assert_eq!(url.host_str(), Some("auth.corp.test"));
     format!("{}?{}", url.path(), url.query().unwrap_or_default())
 }

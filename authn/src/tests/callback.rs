@@ -117,7 +117,7 @@ async fn a_late_tab_is_sent_on_if_its_person_is_signed_in() {
     house.advance(Duration::from_secs(606));
     let expired = without.get(&path(&late_without)).await;
     is_refusal(&house, &expired, 400);
-    assert!(expired.body().contains("https://wiki.test/page?id=5"), "the page where a new sign-in begins");
+    assert!(expired.body().contains("https://wiki.corp.test/page?id=5"), "the page where a new sign-in begins");
     house.sign_in(&mut browser, &bind).await;
     let sent_on = browser.get(&path(&late)).await;
     assert_eq!(house.handed_over(&sent_on.location_text()).unwrap().return_path.as_str(), "/page?id=5");
@@ -234,7 +234,7 @@ async fn an_error_of_the_provider_is_shown_as_harmless_text() {
         browser.get(&format!("{back}&error=access_denied&error_description=%3Cscript%3Ealert(1)%0D%0AX")).await;
     is_refusal(&house, &denied, 403);
     assert!(!denied.body().contains("<script>alert"));
-    assert!(denied.body().contains("alert(1) X") && denied.body().contains("https://wiki.test/page?id=5"));
+    assert!(denied.body().contains("alert(1) X") && denied.body().contains("https://wiki.corp.test/page?id=5"));
     let away = browser.get(&format!("{back}&error=temporarily_unavailable")).await;
     is_refusal(&house, &away, 503);
     let unmet = browser.get(&format!("{back}&error=unmet_authentication_requirements")).await;

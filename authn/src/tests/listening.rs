@@ -21,7 +21,7 @@ async fn ping(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> O
     let http = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
     let (mut sender, connection) = http.handshake(TokioIo::new(stream)).await.ok()?;
     tokio::spawn(async move { drop(connection.await) });
-    let request = Request::get("http://auth.test/ping").body(Full::new(Bytes::new())).unwrap();
+    let request = Request::get("http://auth.corp.test/ping").body(Full::new(Bytes::new())).unwrap();
     sender.send_request(request).await.ok().map(|answer| answer.status().as_u16())
 }
 

@@ -28,8 +28,8 @@ use provider::{CLIENT_ID, FakeProvider};
 use store::Store;
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
-const AUTH: &str = "auth.test";
-const WIKI: &str = "wiki.test";
+const AUTH: &str = "auth.corp.test";
+const WIKI: &str = "wiki.corp.test";
 
 /// The service, two providers, and what they share.
 struct House {
@@ -104,7 +104,7 @@ impl House {
 
     /// What the wiki's host is told, if `location` leads there.
     fn handed_over(&self, location: &str) -> Option<HandOver> {
-        let sealed = location.strip_prefix("https://wiki.test/.portcullis/callback?h=")?;
+        let sealed = location.strip_prefix("https://wiki.corp.test/.portcullis/callback?h=")?;
         HandOver::open(sealed, &self.keys.handover().unwrap(), WIKI, self.clock.now()).ok()
     }
 

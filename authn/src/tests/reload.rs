@@ -23,7 +23,7 @@ async fn unchanged_providers_keep_what_they_have_learnt() {
     house.authn.publish(config(&house.providers, "listen: {public: \"127.0.0.1:8443\"}")).unwrap();
     browser.jar.clear();
     let url = browser.get(&house.request(&bind, |_| {})).await.location();
-    assert!(url.as_str().contains("auth.test%3A8443%2F.portcullis%2Foidc%2Fcallback"));
+    assert!(url.as_str().contains("auth.corp.test%3A8443%2F.portcullis%2Foidc%2Fcallback"));
     assert_eq!(house.providers[0].seen(METADATA).len(), 2);
 }
 
@@ -45,4 +45,21 @@ async fn a_sign_in_under_way_survives_a_key_rotation() {
     house.authn.publish_keys(settings(), &others).unwrap();
     browser.jar.clear();
     assert_eq!(browser.get(&path(&back)).await.status(), 400);
+}
+
+#[tokio::test]
+async fn the_references_names_work_beside_cookies_of_a_whole_domain() {
+    let house = House::new().await;
+    let more = "namespace: pomerium\ncookie: {domain: corp.test}";
+    house.authn.publish(config(&house.providers, more)).unwrap();
+    let mut browser = house.browser();
+    let sent = browser.get("/.pomerium/sign_in?provider=corp").await;
+    let back = house.providers[0].authorize(&sent.location());
+    assert_eq!(back.path(), "/oauth2/callback");
+    assert_eq!(browser.get(&path(&back)).await.location_text(), "/.pomerium/user");
+    let names: Vec<_> = browser.jar.keys().map(String::as_str).collect();
+    assert_eq!(names, ["_pomerium_authenticate", "_pomerium_csrf"]);
+    // A route host's cookie, which covers the whole domain, does not hide the sign-in host's.
+    browser.jar.insert("_pomerium".to_owned(), "bound-to-another-host".to_owned());
+    assert_eq!(browser.get("/.pomerium/user").await.status(), 200);
 }

@@ -21,7 +21,7 @@ async fn a_sign_in_ends_on_the_host_that_asked_with_a_session_of_its_own() {
     assert!(house.store.keys().is_empty(), "nothing is kept before a person has authenticated");
 
     let back = house.providers[0].authorize(&sent.location());
-    assert!(back.as_str().starts_with("https://auth.test/.portcullis/oidc/callback?"));
+    assert!(back.as_str().starts_with("https://auth.corp.test/.portcullis/oidc/callback?"));
     let done = browser.get(&super::browser::path(&back)).await;
     let hand_over: HandOver = house.handed_over(&done.location_text()).unwrap();
     assert_eq!((hand_over.return_path.as_str(), hand_over.attempt), ("/page?id=5", 1));
@@ -237,7 +237,7 @@ async fn what_is_not_ours_is_not_there_and_answers_to_its_own_methods() {
     assert_eq!(browser.get("/ping").await.status(), 200);
     let document = browser.get("/.well-known/portcullis/").await;
     let document: serde_json::Value = serde_json::from_str(document.body()).unwrap();
-    assert_eq!(document["authentication_callback_endpoint"], "https://auth.test/.portcullis/oidc/callback");
+    assert_eq!(document["authentication_callback_endpoint"], "https://auth.corp.test/.portcullis/oidc/callback");
     let head = browser.send("HEAD", "/.portcullis/signed_out", &[]).await;
     assert_eq!((head.status(), head.body()), (200, ""));
 }

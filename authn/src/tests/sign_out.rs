@@ -10,7 +10,7 @@ use super::browser::{Browser, path};
 use super::{AUTH, House, NOW, WIKI};
 
 const PATH: &str = "/.portcullis/sign_out";
-const SAME_ORIGIN: (&str, &str) = ("origin", "https://auth.test");
+const SAME_ORIGIN: (&str, &str) = ("origin", "https://auth.corp.test");
 
 async fn signed_in(house: &House) -> (Browser, SessionKey) {
     let (mut browser, bind) = (house.browser(), Bind::random(&SystemRandom));
@@ -39,7 +39,7 @@ async fn signing_out_takes_a_question_and_an_answer_from_our_own_page() {
     let foreign: [&[(&str, &str)]; 5] = [
         &[("origin", "https://evil.test")],
         &[("origin", "null")],
-        &[("origin", "https://auth.test:8443")],
+        &[("origin", "https://auth.corp.test:8443")],
         &[("sec-fetch-site", "cross-site")],
         &[],
     ];
@@ -58,7 +58,7 @@ async fn signing_out_takes_a_question_and_an_answer_from_our_own_page() {
     let there = done.location();
     let parameters: std::collections::BTreeMap<_, _> = there.query_pairs().into_owned().collect();
     assert!(there.as_str().starts_with(&format!("{}/logout?", house.providers[0].issuer())));
-    assert_eq!(parameters["post_logout_redirect_uri"], "https://auth.test/.portcullis/signed_out");
+    assert_eq!(parameters["post_logout_redirect_uri"], "https://auth.corp.test/.portcullis/signed_out");
     assert!(parameters["id_token_hint"].contains('.'));
     assert_eq!(house.providers[0].seen("/revoke")[0].form["token"], "access-token");
     let page = browser.get("/.portcullis/signed_out").await;
@@ -79,7 +79,7 @@ async fn who_is_not_signed_in_is_told_so() {
     let mut browser = house.browser();
     assert_eq!(browser.get(PATH).await.status(), 200);
     let done = browser.send("POST", PATH, &[SAME_ORIGIN]).await;
-    assert_eq!((done.status(), done.location_text().as_str()), (303, "https://auth.test/.portcullis/signed_out"));
+    assert_eq!((done.status(), done.location_text().as_str()), (303, "https://auth.corp.test/.portcullis/signed_out"));
     assert!(house.store.ended().is_empty());
 }
 
@@ -92,10 +92,10 @@ async fn a_route_hosts_order_needs_no_second_question_and_leads_back() {
     assert!(browser.session_cookie().is_none());
     let there = done.location();
     let state = there.query_pairs().find(|pair| pair.0 == "state").unwrap().1.into_owned();
-    let mut back = url::Url::parse("https://auth.test/.portcullis/signed_out").unwrap();
+    let mut back = url::Url::parse("https://auth.corp.test/.portcullis/signed_out").unwrap();
     back.query_pairs_mut().append_pair("state", &state);
     let page = browser.get(&path(&back)).await;
-    assert!(page.body().contains("https://wiki.test/bye"));
+    assert!(page.body().contains("https://wiki.corp.test/bye"));
     back.query_pairs_mut().clear().append_pair("state", "https://evil.test/");
     assert!(!browser.get(&path(&back)).await.body().contains("evil.test"));
 }
@@ -106,7 +106,7 @@ async fn without_a_place_at_the_provider_the_way_back_is_direct() {
     house.providers[0].script(|script| script.metadata = json!({ "end_session_endpoint": null }));
     let (mut browser, key) = signed_in(&house).await;
     let done = browser.get(&order(&house, key, Some("/bye"))).await;
-    assert_eq!((done.status(), done.location_text().as_str()), (302, "https://wiki.test/bye"));
+    assert_eq!((done.status(), done.location_text().as_str()), (302, "https://wiki.corp.test/bye"));
 }
 
 #[tokio::test]
