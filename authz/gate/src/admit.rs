@@ -5,11 +5,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use portcullis_config::{EncodedSlashes, Route};
 use portcullis_identity::{Needs, Session, Timestamp};
-use portcullis_policy::{ClientCertificate, Decision, Effect, Facts, Request};
+use portcullis_policy::{Decision, Effect, Facts, Request};
 
 use crate::{
-    Audience, Challenge, Grant, Malformed, Missing, PortalEntry, Presented, PresentedCertificate, Refusal,
-    RefusalCause, RequestHead, RequestView, Snapshot, Verdict, portal,
+    Challenge, Grant, Malformed, Missing, PortalEntry, Presented, Refusal, RefusalCause, RequestHead, RequestView,
+    Snapshot, Verdict, portal,
 };
 
 /// Holds the newest [`Snapshot`] and answers by it. Shared by reference between all workers.
@@ -65,7 +65,7 @@ impl Gate {
             let route = Some(route);
             return Verdict::Refuse(Refusal { cause, route, session, decision: None, clear_cookie, generation });
         }
-        let Judgement { outcome, decision } = judge(&route, &request(view), &standing, now);
+        let Judgement { outcome, decision } = judge(&route, &view.policy_request(), &standing, now);
         match outcome {
             Outcome::Forward => {
                 let identity = Arc::clone(snapshot.identity_headers());
@@ -141,26 +141,6 @@ pub(crate) enum Outcome {
         needs: Needs,
     },
     Refuse(RefusalCause),
-}
-
-/// The facts of a request.
-fn request<'v>(view: &'v RequestView<'_>) -> Request<'v> {
-    // A certificate that is absent or unverified would be invalid only where a route has a client CA to
-    // validate it by. None has yet; what was presented anyway speaks for nobody.
-    let client_certificate = match view.client_certificate() {
-        PresentedCertificate::Absent => ClientCertificate { presented: false, valid: true, leaf: None },
-        PresentedCertificate::Unverified(leaf) => ClientCertificate { presented: true, valid: false, leaf: Some(leaf) },
-        PresentedCertificate::Verified(leaf) => ClientCertificate { presented: true, valid: true, leaf: Some(leaf) },
-    };
-    Request {
-        method: view.method().as_str(),
-        host: view.host(),
-        path: view.decoded_path(),
-        client_address: view.client_address(),
-        cors_preflight: view.audience() == Audience::Preflight,
-        client_certificate,
-        mcp_tool: None,
-    }
 }
 
 /// One decision: the table of design §3.

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use http::header::HOST;
 use http::{Method, Version};
 use portcullis_config::{Limits, SignIn};
+use portcullis_policy::{ClientCertificate, Request};
 
 use crate::client_address::client_address;
 use crate::{
@@ -165,6 +166,31 @@ impl<'a> RequestView<'a> {
     #[must_use]
     pub const fn audience(&self) -> Audience {
         self.audience
+    }
+
+    /// The request as policies see it.
+    #[must_use]
+    pub fn policy_request(&self) -> Request<'_> {
+        // A certificate that is absent or unverified would be invalid only where a route has a client CA to
+        // validate it by. None has yet; what was presented anyway speaks for nobody.
+        let client_certificate = match self.client_certificate() {
+            PresentedCertificate::Absent => ClientCertificate { presented: false, valid: true, leaf: None },
+            PresentedCertificate::Unverified(leaf) => {
+                ClientCertificate { presented: true, valid: false, leaf: Some(leaf) }
+            }
+            PresentedCertificate::Verified(leaf) => {
+                ClientCertificate { presented: true, valid: true, leaf: Some(leaf) }
+            }
+        };
+        Request {
+            method: self.method().as_str(),
+            host: self.host(),
+            path: self.decoded_path(),
+            client_address: self.client_address(),
+            cors_preflight: self.audience() == Audience::Preflight,
+            client_certificate,
+            mcp_tool: None,
+        }
     }
 
     /// Where the request goes.

@@ -13,9 +13,9 @@ use std::collections::HashMap;
 use std::io::{self, BufRead, Write};
 use std::rc::Rc;
 
-use portcullis_identity::Clock;
+use portcullis_identity::{Clock, Subject, Timestamp};
 
-use crate::{ACCESS_KEYS, Compiled, Diagnostic, SharedPolicies, compile_policy, compile_route, yaml};
+use crate::{ACCESS_KEYS, Compiled, Diagnostic, Record, SharedPolicies, compile_policy, compile_route, yaml};
 use input::Case;
 use lines::{Line, Lines};
 
@@ -73,6 +73,33 @@ pub fn run(input: impl BufRead, mut output: impl Write, clock: &dyn Clock) -> io
             return Ok(outcome);
         }
     }
+}
+
+/// Reads who asks, as the `subject` of a line describes them (JSON); `None`: nobody, or a session that is over
+/// at `now`.
+///
+/// # Errors
+/// What is wrong with it, beginning with the field.
+pub fn subject(json: &str, now: Timestamp) -> Result<Option<Subject>, String> {
+    let line: Option<subject::SubjectLine<'_>> = serde_json::from_str(json).map_err(|error| error.to_string())?;
+    let now = jiff::Timestamp::from_millisecond(now.unix_millis()).map_err(|error| error.to_string())?;
+    Ok(line.map(|line| line.read(now)).transpose()?.flatten())
+}
+
+/// Reads `records`, as a line gives them (JSON).
+///
+/// # Errors
+/// What is wrong with them.
+pub fn records(json: &str) -> Result<Vec<Record>, String> {
+    input::records(serde_json::from_str(json).map_err(|error| error.to_string())?)
+}
+
+/// Reads an instant as RFC 3339 writes it, to the millisecond; `field` begins the error.
+///
+/// # Errors
+/// If it is no such instant.
+pub fn instant(field: &str, text: &str) -> Result<Timestamp, String> {
+    subject::instant(field, text).map(|exact| Timestamp::from_unix_millis(exact.as_millisecond()))
 }
 
 /// A line that is not what the command reads.

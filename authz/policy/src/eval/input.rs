@@ -47,7 +47,7 @@ struct CertificateLine {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RecordLine<'a> {
+pub(super) struct RecordLine<'a> {
     #[serde(rename = "type")]
     kind: Option<String>,
     id: Option<String>,
@@ -124,7 +124,7 @@ impl Case {
             client_address,
             certificate: Certificate::read(client_certificate.unwrap_or_default())?,
             subject,
-            records: records.unwrap_or_default().into_iter().map(record).collect::<Result<_, _>>()?,
+            records: self::records(records)?,
         })
     }
 
@@ -168,6 +168,10 @@ fn is_preflight(method: &str, headers: &BTreeMap<String, Option<String>>) -> boo
         named.any(|(_, value)| value.as_ref().is_some_and(|value| !value.is_empty()))
     };
     method == "OPTIONS" && has("origin") && has("access-control-request-method")
+}
+
+pub(super) fn records(lines: Option<Vec<RecordLine<'_>>>) -> Result<Vec<Record>, String> {
+    lines.unwrap_or_default().into_iter().map(record).collect()
 }
 
 fn record(line: RecordLine<'_>) -> Result<Record, String> {
