@@ -19,7 +19,7 @@ pub use value::{ClaimKind, ClaimValue, NameKey};
 pub const MAX_CLAIMS_BYTES: usize = 64 * 1024;
 
 /// The deepest nesting of lists and objects in claims.
-pub const MAX_CLAIMS_DEPTH: usize = 64;
+pub const MAX_CLAIMS_DEPTH: usize = 128;
 
 /// Lists up to this length are searched one by one.
 const LINEAR: usize = 8;

@@ -10,6 +10,7 @@ mod naive;
 mod program;
 mod property;
 mod semantics;
+mod surroundings;
 mod warnings;
 
 use portcullis_identity::{ManualClock, Timestamp};
