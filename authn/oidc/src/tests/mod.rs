@@ -6,6 +6,7 @@ mod discovery;
 mod id_token;
 pub(crate) mod provider;
 mod subject;
+mod transport;
 
 use std::sync::Arc;
 use std::time::Duration;
