@@ -41,11 +41,12 @@ struct Claim {
     values: Values,
 }
 
-/// One value without an allocation of its own, or a list with its search order.
+/// One value without an allocation of its own, or a list with its index: digest and place of each value,
+/// ordered; empty for a list so short that it is searched one by one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Values {
     One(ClaimValue),
-    Many(Arc<[ClaimValue]>, Arc<[u32]>),
+    Many(Arc<[ClaimValue]>, Arc<[(u32, u32)]>),
 }
 
 impl Values {
@@ -53,12 +54,13 @@ impl Values {
         match <[ClaimValue; 1]>::try_from(values) {
             Ok([value]) => Self::One(value),
             Err(values) => {
-                let mut order: Vec<u32> = Vec::new();
+                let mut index: Vec<(u32, u32)> = Vec::new();
                 if values.len() > LINEAR {
-                    order.extend((0..values.len()).filter_map(|place| u32::try_from(place).ok()));
-                    order.sort_by_key(|place| at(&values, *place).map(ClaimValue::digest));
+                    let places = 0..u32::try_from(values.len()).unwrap_or(u32::MAX);
+                    index.extend(values.iter().map(ClaimValue::digest).zip(places));
+                    index.sort_unstable();
                 }
-                Self::Many(values.into(), order.into())
+                Self::Many(values.into(), index.into())
             }
         }
     }
@@ -75,19 +77,17 @@ impl Values {
     fn has(&self, wanted: &ClaimValue) -> bool {
         match self {
             Self::One(value) => value == wanted,
-            Self::Many(values, order) if order.is_empty() => values.contains(wanted),
-            Self::Many(values, order) => {
-                let digest = Some(wanted.digest());
-                let start = order.partition_point(|place| at(values, *place).map(ClaimValue::digest) < digest);
-                let rest = order.iter().skip(start).map_while(|place| at(values, *place));
-                rest.take_while(|value| Some(value.digest()) == digest).any(|value| value == wanted)
+            Self::Many(values, index) if index.is_empty() => values.contains(wanted),
+            Self::Many(values, index) => {
+                let digest = wanted.digest();
+                let start = index.partition_point(|(entry, _)| *entry < digest);
+                let (_, rest) = index.split_at_checked(start).unwrap_or_default();
+                let same = rest.iter().take_while(|(entry, _)| *entry == digest);
+                let mut values = same.filter_map(|(_, place)| values.get(usize::try_from(*place).ok()?));
+                values.any(|value| value == wanted)
             }
         }
     }
-}
-
-fn at(values: &[ClaimValue], place: u32) -> Option<&ClaimValue> {
-    values.get(usize::try_from(place).ok()?)
 }
 
 /// Why a text is not a set of claims.
