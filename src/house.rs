@@ -74,9 +74,14 @@ impl Sockets {
             runs(service).then(|| sockets::unix(&directories.run.join(name))).transpose().map_err(StartError::from)
         };
         let tcp = |service, address: Option<std::net::SocketAddr>| {
-            address.filter(|_| runs(service)).map(sockets::tcp).transpose().map_err(StartError::from)
+            address
+                .filter(|_| runs(service))
+                .map(|address| sockets::tcp(address, &[]))
+                .transpose()
+                .map_err(StartError::from)
         };
-        let public = listen.public.iter().filter(|_| runs(Service::Proxy)).map(|address| sockets::tcp(*address));
+        let public =
+            listen.public.iter().filter(|_| runs(Service::Proxy)).map(|address| sockets::tcp(*address, &listen.public));
         Ok(Self {
             public: public.collect::<Result<_, _>>()?,
             redirect: tcp(Service::Proxy, listen.redirect)?,

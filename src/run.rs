@@ -75,7 +75,7 @@ impl Running {
                 readiness: house.readiness(),
                 degradation: Arc::new(move || degraded.degradation()),
             };
-            let listener = sockets::tcp(address).into_diagnostic()?;
+            let listener = sockets::tcp(address, &[]).into_diagnostic()?;
             let listener = tokio::net::TcpListener::from_std(listener).into_diagnostic()?;
             let stopping = stop.clone();
             tasks.spawn(http_server::serve_tcp(listener, move |request| telemetry.clone().handle(request), stopping));

@@ -1,10 +1,15 @@
 //! Binding: every socket before any service starts, so that a port in use is said at once and nothing half-runs.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+
+use socket2::{Domain, Socket, Type};
+
+/// Connections the kernel keeps until they are accepted.
+const BACKLOG: i32 = 4096;
 
 /// Why a socket could not be bound.
 #[derive(Debug, thiserror::Error)]
@@ -33,16 +38,38 @@ pub(crate) enum BindError {
     },
 }
 
-/// A listening TCP socket, ready for the runtime.
+/// A listening TCP socket, ready for the runtime. `beside`: the other addresses of the same listener.
 ///
 /// # Errors
 /// The address is in use, not ours, or privileged.
-pub(crate) fn tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
-    let failed = |source| BindError::Tcp { address, source };
-    // The standard library sets SO_REUSEADDR: a restart need not wait for old connections to be forgotten.
-    let listener = TcpListener::bind(address).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    Ok(listener)
+pub(crate) fn tcp(address: SocketAddr, beside: &[SocketAddr]) -> Result<TcpListener, BindError> {
+    let every_ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+    let only_v6 = address.port() != 0 && beside.contains(&every_ipv4);
+    bind(address, only_v6).map_err(|source| BindError::Tcp { address, source })
+}
+
+fn bind(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
+    let every_address = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    // "Every address" on a host without IPv6 is every IPv4 address.
+    if every_address && !has_ipv6() {
+        return bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())), false);
+    }
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // A restart need not wait for old connections to be forgotten.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // `[::]` alone serves IPv4 too, whatever the system's default; beside `0.0.0.0` it must not.
+        socket.set_only_v6(!every_address || only_v6)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Whether this host has IPv6 at all.
+fn has_ipv6() -> bool {
+    TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
 }
 
 /// A listening Unix socket (0600), ready for the runtime. A socket that a dead process left behind is replaced.

@@ -32,8 +32,19 @@ fn a_file_that_is_no_socket_stays() {
 
 #[test]
 fn a_port_in_use_is_named() {
-    let taken = tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+    let taken = tcp("127.0.0.1:0".parse().unwrap(), &[]).unwrap();
     let address = taken.local_addr().unwrap();
-    let error = tcp(address).unwrap_err().to_string();
+    let error = tcp(address, &[]).unwrap_err().to_string();
     assert!(error.contains(&address.to_string()), "{error}");
+}
+
+#[test]
+fn both_families_of_one_port_live_side_by_side() {
+    let four = tcp("0.0.0.0:0".parse().unwrap(), &[]).unwrap();
+    let every_ipv4 = four.local_addr().unwrap();
+    let every_ipv6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, every_ipv4.port()));
+    let alone = tcp(every_ipv6, &[]);
+    assert!(alone.is_err(), "alone it would serve IPv4 too");
+    let six = tcp(every_ipv6, &[every_ipv4, every_ipv6]);
+    assert!(six.is_ok() || !has_ipv6(), "{six:?}");
 }
