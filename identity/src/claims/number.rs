@@ -40,13 +40,14 @@ fn spell(digits: &str, exponent: i64) -> String {
         return format!("{digits}{}", zeros(exponent));
     }
     if exponent < 0 && point > 0 {
-        let (whole, fraction) = digits.split_at(usize::try_from(point).unwrap_or_default());
+        let whole = usize::try_from(point).ok().and_then(|point| digits.split_at_checked(point));
+        let (whole, fraction) = whole.unwrap_or((digits, ""));
         return format!("{whole}.{fraction}");
     }
     if exponent < 0 && point > -PLAIN_DIGITS {
         return format!("0.{}{digits}", zeros(point.saturating_neg()));
     }
-    let (first, rest) = digits.split_at(1);
+    let (first, rest) = digits.split_at_checked(1).unwrap_or((digits, ""));
     let separator = if rest.is_empty() { "" } else { "." };
     format!("{first}{separator}{rest}e{}", point.saturating_sub(1))
 }

@@ -34,6 +34,14 @@ fn numbers_are_equal_by_value_and_exact_at_any_size() {
 }
 
 #[test]
+fn what_is_no_number_has_some_spelling_and_no_panic() {
+    for text in ["", "-", "e", "é5", "5é.é", "1e", "1e99999999999999999999", "0x5", "..", "é", "-é1e-3"] {
+        let spelled = canonical_number(text);
+        assert!(compare_numbers(&spelled, &spelled).is_eq(), "{text}");
+    }
+}
+
+#[test]
 fn numbers_compare_by_value() {
     let ordered =
         ["-1e50", "-2.5", "-2", "0", "0.001", "0.01", "2", "2.5", "10", "99999999999999999999", "1e41", "2e41"];
