@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Connection, Gatekeeper, Peer, buffered};
-use crate::exchange::Exchange;
+use crate::exchange::{Cut, Exchange};
 use crate::metrics::Metrics;
 use crate::traffic::Traffic;
 
@@ -43,6 +43,8 @@ struct Guest {
     metrics: Arc<Metrics>,
     options: HttpServerOptions,
     h2: H2Options,
+    /// Whether a request was begun on this connection.
+    met: AtomicBool,
 }
 
 /// The two signals a connection heeds.
@@ -136,9 +138,18 @@ impl Edge {
                 close.cancelled().await;
             }
         };
+        let silent = async {
+            // Pingora waits for an HTTP/2 preface without end; streams and HTTP/1 heads have their exchanges.
+            tokio::time::sleep(limits.head).await;
+            if guest.met.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+            self.metrics.cut(Cut::Head);
+        };
         tokio::select! {
             _ = guest.process_new(Box::new(connection.0), &drain) => {}
             () = closing => {}
+            () = silent => {}
         }
     }
 
@@ -166,7 +177,7 @@ impl Guest {
         let mut h2 = default_h2_options();
         h2.max_concurrent_streams(H2_STREAMS);
         h2.max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX));
-        Self { proxy: Arc::clone(&edge.proxy), peer, head: limits.head, metrics: Arc::clone(&edge.metrics), options, h2 }
+        Self { proxy: Arc::clone(&edge.proxy), peer, head: limits.head, metrics: Arc::clone(&edge.metrics), options, h2, met: AtomicBool::new(false) }
     }
 }
 
@@ -174,6 +185,7 @@ impl Guest {
 impl HttpServerApp for Guest {
     async fn process_new_http(self: &Arc<Self>, session: ServerSession, shutdown: &ShutdownWatch) -> Option<ReusedHttpStream> {
         let h2 = session.is_http2();
+        self.met.store(true, Ordering::Relaxed);
         let exchange = Exchange::new(Arc::clone(&self.peer), self.head);
         if h2 {
             // Pingora hands over an HTTP/2 stream when its head is complete.

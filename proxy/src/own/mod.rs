@@ -9,7 +9,7 @@ use pingora_proxy::Session;
 use portcullis_gate::{OwnPath, Presented, RequestView};
 use portcullis_handover::ReturnPath;
 use portcullis_identity::{Needs, Session as SignedIn};
-use portcullis_reply::{Fragment, RouteEntry};
+use portcullis_reply::{Fragment, RouteEntry, Sites};
 
 use crate::replies::{self, Answer};
 use crate::sign_in;
@@ -32,7 +32,10 @@ pub(crate) async fn answer(path: OwnPath, session: &Session, context: &mut Conte
         OwnPath::Callback if reading => callback::answer(session, context, asked).await,
         OwnPath::SignOut => sign_out::answer(session, context, asked).await,
         OwnPath::User if reading => match signed_in(session, context, asked) {
-            Ok(who) => portcullis_reply::user(&replies::caller(session, context, view), &who, context.shared.now()),
+            Ok(who) => {
+                let caller = replies::caller(session, context, view);
+                portcullis_reply::user(&caller, &who, context.shared.now(), Sites::Listed)
+            }
             Err(answer) => *answer,
         },
         OwnPath::Routes if reading => match signed_in(session, context, asked) {

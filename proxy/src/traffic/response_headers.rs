@@ -35,6 +35,8 @@ fn edit(response: &mut ResponseHeader, context: &mut Context) -> Result<()> {
     let published = std::sync::Arc::clone(&context.published);
     let sign_in = &published.config.sign_in;
     forget_our_cookies(response, &sign_in.cookie)?;
+    // Whoever has a question about a permitted answer needs its id as much as after a refusal.
+    response.insert_header("x-request-id", context.id().to_owned())?;
     let Some(to) = context.to_route() else { return Ok(()) };
     for (name, value) in &to.grant.route.headers.set_response {
         response.insert_header(name.clone(), value.clone())?;

@@ -1,0 +1,104 @@
+use bytes::Bytes;
+use http::Request;
+use tokio::io::AsyncWriteExt;
+
+use crate::client::{read_until, status, values};
+use crate::world::{ROUTES, World};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h1_is_forwarded_with_our_headers_and_kept_alive() {
+    let world = World::start().await;
+    let mut stream = world.tls("open.test").await;
+    for path in ["/a?b=c", "/second"] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: open.test\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let answer = read_until(&mut stream, "hello").await;
+        assert_eq!(status(&answer), 200, "{answer}");
+        assert_eq!(values(&answer, "x-from"), ["upstream"]);
+        assert_eq!(world.upstream.last().target, path);
+    }
+    let seen = world.upstream.last();
+    assert_eq!(seen.header("x-forwarded-for").as_deref(), Some("127.0.0.1"));
+    assert_eq!(seen.header("x-forwarded-proto").as_deref(), Some("https"));
+    assert_eq!(seen.header("x-forwarded-host").as_deref(), Some("open.test"));
+    assert_eq!(seen.header("x-request-id").unwrap().len(), 32);
+    assert_eq!(seen.host, world.upstream.address.to_string());
+    assert!(world.metric(r#"portcullis_proxy_requests_total{route="open",status="2xx"}"#) >= 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h2_is_forwarded_and_many_streams_share_a_connection() {
+    let world = World::start().await;
+    let (_, cookie) = world.sign_in("wiki.test");
+    let mut client = world.h2("wiki.test").await;
+    let mut answers = Vec::new();
+    for number in 0..10 {
+        let request =
+            Request::get(format!("https://wiki.test/{number}")).header("cookie", &cookie).header("x-plain", "1").body(()).unwrap();
+        answers.push(client.send_request(request, true).unwrap().0);
+    }
+    for answer in answers {
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let body = answer.into_body().data().await.unwrap().unwrap();
+        assert_eq!(body, Bytes::from_static(b"hello"));
+    }
+    let seen = world.upstream.last();
+    assert_eq!(seen.host, "wiki.test", "preserve_host_header");
+    assert_eq!(seen.header("cookie"), None, "our cookie never leaves");
+    assert!(seen.header("x-portcullis-jwt-assertion").is_some_and(|assertion| assertion.split('.').count() == 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn header_edits_and_rewrites_of_a_route_apply() {
+    let world = World::start().await;
+    let answer = world.get("other.test", "/raw/x?q=1", "X-Secret: s\r\n").await;
+    assert_eq!(status(&answer), 200, "{answer}");
+    assert_eq!(world.upstream.last().target, "/cooked/x?q=1");
+    let answer = world.get("other.test", "/y", "X-Secret: s\r\nX-Token: mine\r\n").await;
+    assert_eq!(values(&answer, "x-frame-options"), ["DENY"]);
+    let seen = world.upstream.last();
+    assert_eq!(seen.host, "inner.test");
+    assert_eq!(seen.header("x-secret"), None);
+    assert_eq!(seen.header("x-fixed").as_deref(), Some("a"));
+    assert_eq!(seen.header("x-token").as_deref(), Some("Bearer "), "nobody signed in, nothing to inject");
+    let (_, cookie) = world.sign_in("other.test");
+    world.get("other.test", "/y", &format!("Cookie: {cookie}\r\n")).await;
+    assert_eq!(world.upstream.last().header("x-token").as_deref(), Some("Bearer access-of-alice"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_swaps_routes_and_keeps_connections() {
+    let world = World::start().await;
+    let mut stream = world.tls("open.test").await;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: open.test\r\n\r\n").await.unwrap();
+    assert_eq!(status(&read_until(&mut stream, "hello").await), 200);
+    let fixed = "\n  - {name: open, from: https://open.test, response: {status: 200, body: new generation}, allow_public_unauthenticated_access: true}";
+    world.publish(fixed, "");
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: open.test\r\n\r\n").await.unwrap();
+    assert_eq!(status(&read_until(&mut stream, "new generation").await), 200);
+    world.publish(ROUTES, "");
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: open.test\r\n\r\n").await.unwrap();
+    assert_eq!(status(&read_until(&mut stream, "hello").await), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upstreams_set_their_own_cookies_but_not_ours() {
+    let world = World::start().await;
+    let answer = world.get("open.test", "/", "").await;
+    assert_eq!(values(&answer, "set-cookie"), ["app=1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_request_has_a_decision_record_without_its_query() {
+    let world = World::start().await;
+    world.get("open.test", "/a?secret=1", "").await;
+    world.get("wiki.test", "/b?secret=2", "Accept: text/html\r\n").await;
+    world.raw("open.test", "GET / HTTP/1.1\r\nHost: open.test\r\nContent-Length: 1\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx").await;
+    let records = world.proxy.decisions();
+    let words: Vec<&str> = records.iter().map(|record| record.decision).collect();
+    assert_eq!(words, ["permit", "challenge", "malformed"]);
+    assert!(records.iter().all(|record| !format!("{record:?}").contains("secret")), "{records:?}");
+    assert_eq!(records[0].route.as_deref(), Some("open"));
+    assert_eq!(records[0].request_id, world.upstream.last().header("x-request-id").unwrap());
+}

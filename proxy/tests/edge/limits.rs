@@ -1,0 +1,146 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::client::{PATIENCE, read_all, read_until, status, values};
+use crate::streams::events;
+use crate::world::{ROUTES, World};
+
+async fn until_closed(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    drop(tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("stays open"));
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_handshake_is_cut_off() {
+    let world = World::with(ROUTES, "limits: {handshake: 300ms}").await;
+    let mut silent = TcpStream::connect(world.address).await.unwrap();
+    until_closed(&mut silent).await;
+    assert!(world.metric(r#"portcullis_proxy_handshakes_failed_total{cause="deadline"}"#) >= 1.0);
+    assert_eq!(status(&world.get("open.test", "/", "").await), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_head_is_cut_off_however_steadily_it_drips() {
+    let world = World::with(ROUTES, "limits: {head: 1s}").await;
+    let mut stream = world.tls("open.test").await;
+    let drip = async {
+        let (mut read, mut write) = tokio::io::split(&mut stream);
+        let write = async {
+            for byte in b"GET / HTTP/1.1\r\nHost: open.test\r\nX: ".iter().chain(std::iter::repeat_n(&b'a', 1000)) {
+                if write.write_all(&[*byte]).await.is_err() || write.flush().await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let mut sink = Vec::new();
+        tokio::select! {
+            () = write => panic!("the head went on"),
+            _ = read.read_to_end(&mut sink) => {}
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(6), drip).await.unwrap();
+    assert!(world.metric(r#"portcullis_proxy_exchanges_cut_total{cause="head"}"#) >= 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_and_a_stalled_body_are_cut_off() {
+    let world = World::with(&ROUTES.replace(", timeout: 2s", ""), "limits: {head: 1s, body_progress: 1s}").await;
+    let mut idle = world.tls("open.test").await;
+    idle.write_all(b"GET / HTTP/1.1\r\nHost: open.test\r\n\r\n").await.unwrap();
+    read_until(&mut idle, "hello").await;
+    assert_eq!(read_all(&mut idle).await, "");
+    let mut stalled = world.tls("open.test").await;
+    stalled.write_all(b"POST / HTTP/1.1\r\nHost: open.test\r\nContent-Length: 100\r\n\r\nsome").await.unwrap();
+    read_all(&mut stalled).await;
+    let mut client = world.h2("open.test").await;
+    let request = Request::post("https://open.test/").body(()).unwrap();
+    let (answer, mut body) = client.send_request(request, false).unwrap();
+    body.send_data(Bytes::from_static(b"some"), false).unwrap();
+    let reset = tokio::time::timeout(PATIENCE, answer).await.unwrap().unwrap_err();
+    assert!(reset.is_reset(), "{reset}");
+    assert!(world.metric(r#"portcullis_proxy_exchanges_cut_total{cause="body"}"#) >= 2.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_of_one_prefix_are_capped_and_a_close_makes_room() {
+    let world = World::with(ROUTES, "limits: {connections_per_prefix: 2}").await;
+    let first = world.tls("open.test").await;
+    let _second = world.tls("open.test").await;
+    assert!(world.try_tls("open.test", &[b"http/1.1"]).await.is_err());
+    assert!(world.metric(r#"portcullis_proxy_connections_total{outcome="refused_prefix"}"#) >= 1.0);
+    drop(first);
+    tokio::time::timeout(PATIENCE, async {
+        while world.try_tls("open.test", &[b"http/1.1"]).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_fields_and_too_large_heads_are_431() {
+    let world = World::with(ROUTES, "limits: {header_fields: 20, head_bytes: 8KiB}").await;
+    assert_eq!(status(&world.get("open.test", "/", &"X-A: 1\r\n".repeat(10)).await), 200);
+    assert_eq!(status(&world.get("open.test", "/", &"X-A: 1\r\n".repeat(30)).await), 431);
+    assert_eq!(status(&world.get("open.test", "/", &format!("X-A: {}\r\n", "a".repeat(4_000))).await), 200);
+    assert_eq!(status(&world.get("open.test", "/", &format!("X-A: {}\r\n", "a".repeat(10_000))).await), 431);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_without_a_certificate_get_no_handshake() {
+    let world = World::start().await;
+    assert!(world.try_tls("stranger.test", &[b"http/1.1"]).await.is_err());
+    assert!(world.try_tls("open.test", &[b"http/1.1"]).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_http_is_sent_to_https_and_nothing_else() {
+    let world = World::start().await;
+    for (request, expected) in [("GET /a?b HTTP/1.1\r\nHost: wiki.test\r\n\r\n", 301), ("POST /a?b HTTP/1.1\r\nHost: wiki.test\r\n\r\n", 308)] {
+        let mut plain = TcpStream::connect(world.redirect).await.unwrap();
+        plain.write_all(request.as_bytes()).await.unwrap();
+        let answer = String::from_utf8(until_closed(&mut plain).await).unwrap();
+        assert_eq!((status(&answer), values(&answer, "location")), (expected, vec!["https://wiki.test/a?b"]), "{answer}");
+    }
+    let mut long = TcpStream::connect(world.redirect).await.unwrap();
+    long.write_all(format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(20_000)).as_bytes()).await.unwrap();
+    let answer = String::from_utf8(until_closed(&mut long).await).unwrap();
+    assert!(!answer.contains("location"), "{answer}");
+    assert_eq!(world.upstream.count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_in_requests_of_one_prefix_are_limited() {
+    let world = World::with(ROUTES, "limits: {sign_ins_per_prefix: 2}").await;
+    for expected in [502, 502, 429] {
+        assert_eq!(status(&world.get("auth.test", "/.portcullis/sign_in", "").await), expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_lets_the_open_finish_and_takes_nothing_new() {
+    let world = World::with(ROUTES, "drain: {timeout: 2s, h2: 1s}").await;
+    let mut idle = world.tls("open.test").await;
+    idle.write_all(b"GET / HTTP/1.1\r\nHost: open.test\r\n\r\n").await.unwrap();
+    read_until(&mut idle, "hello").await;
+    let mut busy = world.tls("open.test").await;
+    busy.write_all(b"GET /stream HTTP/1.1\r\nHost: open.test\r\n\r\n").await.unwrap();
+    read_until(&mut busy, "\r\n\r\n").await;
+    let mut forever = events(&world, "open.test", "").await;
+    let sender = world.upstream.streams.lock().unwrap().remove(0);
+    world.drain.cancel();
+    assert_eq!(read_all(&mut idle).await, "", "idle connections close at once");
+    sender.send(Bytes::from_static(b"last words")).await.unwrap();
+    drop(sender);
+    assert!(read_all(&mut busy).await.contains("last words"), "the open finish");
+    read_all(&mut forever).await;
+    tokio::time::timeout(PATIENCE, world.served).await.unwrap().unwrap().unwrap();
+    assert!(TcpStream::connect(world.address).await.is_err());
+}

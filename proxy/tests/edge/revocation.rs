@@ -1,0 +1,104 @@
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::Request;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::client::{PATIENCE, Tls, read_all};
+use crate::sessions::session;
+use crate::streams::{events, websocket};
+use crate::world::{NOW, ROUTES, World};
+
+/// The promise is 250 ms; a shared test machine gets some more.
+const SOON: Duration = Duration::from_secs(2);
+
+async fn closes_soon(stream: &mut Tls) {
+    #[expect(clippy::disallowed_methods, reason = "a real span between two real events")]
+    let started = Instant::now();
+    read_all(stream).await;
+    assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
+}
+
+async fn stays_open(stream: &mut Tls) {
+    let mut byte = [0; 1];
+    let read = tokio::time::timeout(Duration::from_millis(400), stream.read(&mut byte)).await;
+    assert!(read.is_err(), "closed or spoke: {read:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ended_session_closes_its_silent_streams_and_nobody_elses() {
+    let world = World::start().await;
+    let (key, cookie) = world.sign_in("wiki.test");
+    let (_, other) = world.sign_in("wiki.test");
+    let cookie = format!("Cookie: {cookie}\r\n");
+    let mut socket = websocket(&world, "wiki.test", &cookie).await;
+    let mut stream = events(&world, "wiki.test", &cookie).await;
+    let mut bystander = websocket(&world, "wiki.test", &format!("Cookie: {other}\r\n")).await;
+    let mut public = events(&world, "open.test", "").await;
+    let mut client = world.h2("wiki.test").await;
+    let request = Request::get("https://wiki.test/sse").header("cookie", cookie[8..].trim()).body(()).unwrap();
+    let mut body = client.send_request(request, true).unwrap().0.await.unwrap().into_body();
+    world.sessions.end_now(&key);
+    closes_soon(&mut socket).await;
+    closes_soon(&mut stream).await;
+    let reset = tokio::time::timeout(SOON, body.data()).await.unwrap().unwrap().unwrap_err();
+    assert_eq!(reset.reason(), Some(h2::Reason::CANCEL));
+    stays_open(&mut bystander).await;
+    stays_open(&mut public).await;
+    assert!(world.metric(r#"portcullis_proxy_exchanges_cut_total{cause="revoked"}"#) >= 3.0);
+    // The HTTP/2 connection lives: only the stream was reset.
+    let request = Request::get("https://wiki.test/").body(()).unwrap();
+    assert_eq!(client.send_request(request, true).unwrap().0.await.unwrap().status(), 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_byte_passes_after_the_end_in_either_direction() {
+    let world = World::start().await;
+    let (key, cookie) = world.sign_in("wiki.test");
+    let mut stream = world.tls("wiki.test").await;
+    let request = format!("GET /stream HTTP/1.1\r\nHost: wiki.test\r\nCookie: {cookie}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    crate::client::read_until(&mut stream, "\r\n\r\n").await;
+    let sender = world.upstream.streams.lock().unwrap().pop().unwrap();
+    sender.send(Bytes::from_static(b"before")).await.unwrap();
+    crate::client::read_until(&mut stream, "before").await;
+    world.sessions.end_now(&key);
+    drop(sender.send(Bytes::from_static(b"after")).await);
+    assert!(!read_all(&mut stream).await.contains("after"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_claims_or_policy_is_judged_and_what_is_still_allowed_stays() {
+    let routes = ROUTES.replace("name: wiki, from: https://wiki.test, to: http://UP, allow_any_authenticated_user: true", "name: wiki, from: https://wiki.test, to: http://UP, allowed_domains: [corp.test]");
+    let world = World::with(&routes, "").await;
+    let (key, cookie) = world.sign_in("wiki.test");
+    let mut socket = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;
+    let mut changed = session(key, "alice.b@corp.test", NOW);
+    changed.version = 2;
+    world.sessions.change(changed);
+    stays_open(&mut socket).await;
+    world.publish(&routes, "");
+    stays_open(&mut socket).await;
+    let mut left = session(key, "alice@elsewhere.test", NOW);
+    left.version = 3;
+    world.sessions.change(left);
+    closes_soon(&mut socket).await;
+
+    let (_, cookie) = world.sign_in("wiki.test");
+    let mut socket = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;
+    world.publish(&routes.replace("allowed_domains: [corp.test]", "allowed_domains: [elsewhere.test]"), "");
+    closes_soon(&mut socket).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_replica_closes_what_needs_a_session() {
+    let world = World::start().await;
+    let (_, cookie) = world.sign_in("wiki.test");
+    let mut socket = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;
+    let mut public = websocket(&world, "open.test", "").await;
+    world.sessions.go_stale();
+    closes_soon(&mut socket).await;
+    public.write_all(b"x").await.unwrap();
+    let mut echo = [0; 1];
+    tokio::time::timeout(PATIENCE, public.read_exact(&mut echo)).await.unwrap().unwrap();
+}

@@ -1,0 +1,120 @@
+//! Sessions in memory.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use portcullis_broker_api::{BrokerError, Change, RedeemError, Resolved, Secret, UpstreamTokens};
+use portcullis_identity::{Principal, ProviderName, Session, SessionKey, Subject, Timestamp};
+use portcullis_proxy::Sessions;
+use tokio::sync::broadcast;
+
+#[derive(Debug)]
+pub struct FakeSessions {
+    pub held: Mutex<HashMap<SessionKey, Arc<Session>>>,
+    pub redeemed: Mutex<HashSet<[u8; 16]>>,
+    pub stale: AtomicBool,
+    epoch: AtomicU64,
+    changes: broadcast::Sender<Change>,
+}
+
+impl Default for FakeSessions {
+    fn default() -> Self {
+        Self {
+            held: Mutex::default(),
+            redeemed: Mutex::default(),
+            stale: AtomicBool::new(false),
+            epoch: AtomicU64::new(0),
+            changes: broadcast::Sender::new(64),
+        }
+    }
+}
+
+impl FakeSessions {
+    pub fn put(&self, session: Session) {
+        self.held.lock().unwrap().insert(session.key, Arc::new(session));
+    }
+
+    pub fn end_now(&self, key: &SessionKey) {
+        self.held.lock().unwrap().remove(key);
+        self.tell(Change::Ended(*key));
+    }
+
+    pub fn change(&self, session: Session) {
+        let key = session.key;
+        self.put(session);
+        self.tell(Change::Changed(key));
+    }
+
+    pub fn go_stale(&self) {
+        self.stale.store(true, Ordering::SeqCst);
+        self.tell(Change::Stale);
+    }
+
+    fn tell(&self, change: Change) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+        drop(self.changes.send(change));
+    }
+}
+
+#[async_trait]
+impl Sessions for FakeSessions {
+    fn resolve(&self, key: &SessionKey, _: Timestamp) -> Resolved {
+        if self.stale.load(Ordering::SeqCst) {
+            return Resolved::Stale;
+        }
+        self.held.lock().unwrap().get(key).map_or(Resolved::Absent, |session| Resolved::Session(Arc::clone(session)))
+    }
+
+    async fn fetch(&self, key: &SessionKey) -> Resolved {
+        self.resolve(key, Timestamp::EPOCH)
+    }
+
+    async fn redeem(&self, id: [u8; 16], _: Timestamp, key: &SessionKey) -> Result<Arc<Session>, RedeemError> {
+        if !self.redeemed.lock().unwrap().insert(id) {
+            return Err(RedeemError::AlreadyRedeemed);
+        }
+        self.held.lock().unwrap().get(key).cloned().ok_or(RedeemError::NoSession)
+    }
+
+    fn used(&self, _: &SessionKey, _: Timestamp) {}
+
+    fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
+    fn changes(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
+    }
+
+    async fn end(&self, key: &SessionKey) -> Result<(), BrokerError> {
+        self.end_now(key);
+        Ok(())
+    }
+
+    async fn tokens(&self, _: &SessionKey, _: &str) -> Result<Option<UpstreamTokens>, BrokerError> {
+        Ok(Some(UpstreamTokens {
+            access_token: Some(Secret::new("access-of-alice")),
+            id_token: None,
+            expires_at: None,
+        }))
+    }
+}
+
+pub fn session(key: SessionKey, email: &str, now: Timestamp) -> Session {
+    Session {
+        key,
+        version: 1,
+        principal: Principal { issuer: "https://idp.test".into(), subject: "u1".into() },
+        provider: ProviderName::new("corp"),
+        provider_session: None,
+        subject: Subject { user_id: "u1".into(), email: email.into(), name: "Alice".into(), ..Subject::default() },
+        authenticated_at: now,
+        acr: None,
+        last_used: now,
+        expires_at: now.saturating_add(Duration::from_secs(14 * 3600)),
+        idle: None,
+    }
+}

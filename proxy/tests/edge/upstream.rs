@@ -1,0 +1,140 @@
+//! An upstream that tells what it received, streams on command, and echoes upgraded connections.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+type Body = BoxBody<Bytes, Infallible>;
+
+/// What one request looked like when it arrived.
+#[derive(Clone, Debug)]
+pub struct Received {
+    pub target: String,
+    pub host: String,
+    pub headers: http::HeaderMap,
+    pub body: usize,
+}
+
+impl Received {
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    pub address: SocketAddr,
+    pub received: Arc<Mutex<Vec<Received>>>,
+    pub body_bytes: Arc<AtomicUsize>,
+    /// Sends a chunk to every open `/sse`.
+    pub streams: Arc<Mutex<Vec<mpsc::Sender<Bytes>>>>,
+}
+
+impl Upstream {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = Self::at(listener.local_addr().unwrap());
+        let own = upstream.clone();
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                tokio::spawn(own.clone().serve(socket));
+            }
+        });
+        upstream
+    }
+
+    pub fn at(address: SocketAddr) -> Self {
+        Self { address, received: Arc::default(), body_bytes: Arc::default(), streams: Arc::default() }
+    }
+
+    pub async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, socket: S) {
+        let service = service_fn(move |request| {
+            let own = self.clone();
+            async move { Ok::<_, Infallible>(own.answer(request).await) }
+        });
+        let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+        drop(builder.serve_connection_with_upgrades(TokioIo::new(socket), service).await);
+    }
+
+    pub fn last(&self) -> Received {
+        self.received.lock().unwrap().last().cloned().expect("upstream received nothing")
+    }
+
+    pub fn count(&self) -> usize {
+        self.received.lock().unwrap().len()
+    }
+
+    async fn answer(self, mut request: Request<Incoming>) -> Response<Body> {
+        let path = request.uri().path().to_owned();
+        if path == "/never" {
+            std::future::pending::<()>().await;
+        }
+        let seen = Received {
+            target: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
+            host: request
+                .headers()
+                .get(header::HOST)
+                .and_then(|host| host.to_str().ok().map(str::to_owned))
+                .or_else(|| request.uri().authority().map(ToString::to_string))
+                .unwrap_or_default(),
+            headers: request.headers().clone(),
+            body: 0,
+        };
+        let upgrade = request.headers().contains_key(header::UPGRADE);
+        self.received.lock().unwrap().push(seen);
+        if path == "/ws" && upgrade {
+            let on = hyper::upgrade::on(&mut request);
+            tokio::spawn(async move {
+                let mut io = TokioIo::new(on.await.unwrap());
+                let mut buffer = [0; 1024];
+                while let Ok(read @ 1..) = io.read(&mut buffer).await {
+                    io.write_all(&buffer[..read]).await.unwrap();
+                }
+            });
+            let mut response = Response::new(full(""));
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+            response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            return response;
+        }
+        if path == "/sse" || path == "/stream" {
+            let (sender, mut chunks) = mpsc::channel(8);
+            self.streams.lock().unwrap().push(sender);
+            let stream = futures_util::stream::poll_fn(move |cx| chunks.poll_recv(cx).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk)))));
+            let mut response = Response::new(BodyExt::boxed(StreamBody::new(stream)));
+            let kind = if path == "/sse" { "text/event-stream" } else { "application/octet-stream" };
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+            return response;
+        }
+        let mut total = 0;
+        let mut body = request.into_body();
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            total += length;
+            self.body_bytes.fetch_add(length, Ordering::SeqCst);
+        }
+        let count = self.received.lock().unwrap().len();
+        self.received.lock().unwrap()[count - 1].body = total;
+        let mut response = Response::new(full("hello"));
+        response.headers_mut().insert("x-from", HeaderValue::from_static("upstream"));
+        response.headers_mut().append(header::SET_COOKIE, HeaderValue::from_static("__Host-portcullis=evil; Path=/; Secure"));
+        response.headers_mut().append(header::SET_COOKIE, HeaderValue::from_static("app=1"));
+        response
+    }
+}
+
+fn full(text: &'static str) -> Body {
+    Full::new(Bytes::from_static(text.as_bytes())).boxed()
+}
