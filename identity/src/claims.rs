@@ -159,7 +159,9 @@ impl Claims {
         let start = self.digests.partition_point(|entry| *entry < digest);
         // Usually one entry, or none: the name decides where digests collide.
         let (_, rest) = self.entries.split_at_checked(start)?;
-        rest.iter().take_while(|claim| claim.name.digest() == digest).find(|claim| claim.name.as_text() == text)
+        rest.iter()
+            .take_while(|claim| claim.name.digest() == digest)
+            .find(|claim| claim.name.as_bytes() == text.as_bytes())
     }
 
     /// The value of `name`, if it is exactly one string.

@@ -124,8 +124,18 @@ impl ClaimValue {
     #[must_use]
     #[inline]
     pub fn as_text(&self) -> &str {
-        let range = usize::try_from(self.start).ok().zip(usize::try_from(self.end).ok());
-        range.and_then(|(start, end)| self.arena.get(start..end)).unwrap_or_default()
+        self.range().and_then(|range| self.arena.get(range)).unwrap_or_default()
+    }
+
+    /// The text for comparing: without the checks that cutting a string needs.
+    #[inline]
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.range().and_then(|range| self.arena.as_bytes().get(range)).unwrap_or_default()
+    }
+
+    #[inline]
+    fn range(&self) -> Option<std::ops::Range<usize>> {
+        Some(usize::try_from(self.start).ok()?..usize::try_from(self.end).ok()?)
     }
 
     /// The value as JSON, flat claims' kinds only; see [`super::Claims::to_json`].
@@ -167,7 +177,7 @@ fn digest(kind: ClaimKind, text: &str) -> u32 {
 impl PartialEq for ClaimValue {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
-        self.digest == other.digest && self.kind == other.kind && self.as_text() == other.as_text()
+        self.digest == other.digest && self.kind == other.kind && self.as_bytes() == other.as_bytes()
     }
 }
 
