@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::SET_COOKIE;
 use http::{Method, Response};
-use portcullis_reply::{Caller, Fragment, ProviderChoice, SignInFailure, SignOutForm};
+use portcullis_reply::{Caller, Fragment, ProviderChoice, SignInFailure, SignOutForm, Sites};
 
 use crate::answer::{Answer, Cause, CookieChange, Credential, Location, Offer, Trouble, What};
 use crate::service::Turn;
@@ -47,7 +47,7 @@ fn body<S>(what: What, caller: &Caller<'_>, turn: &Turn<'_, S>) -> Response<Byte
             let again = back.unwrap_or_else(|| turn.generation.path("sign_in"));
             portcullis_reply::signed_out(caller, Some(&again))
         }
-        What::User(session) => portcullis_reply::user(caller, &session, turn.now),
+        What::User(session) => portcullis_reply::user(caller, &session, turn.now, Sites::Unlisted),
         What::Challenge { sign_in } => portcullis_reply::challenge(caller, &sign_in, Fragment::Dropped),
         What::Discovery(document) => portcullis_reply::document(caller, document.to_string()),
         What::Pong => portcullis_reply::ping(caller),

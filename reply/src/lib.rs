@@ -62,4 +62,4 @@ pub use sign_in::{
 };
 pub use sign_in_failure::SignInFailure;
 pub use sign_out::{SignOutForm, sign_out_confirm, signed_out};
-pub use user::user;
+pub use user::{Sites, user};

@@ -9,6 +9,7 @@ use portcullis_identity::{Session, Subject, Timestamp};
 
 use crate::look::{SCRIPT, STYLE};
 use crate::notice::{More, Notice};
+use crate::user::Sites;
 use crate::{Caller, ProviderChoice, RouteEntry, SignOutForm, moment, user};
 
 /// What every page has around its content.
@@ -164,7 +165,7 @@ pub(crate) struct UserPage<'a> {
     groups: Vec<&'a str>,
     claims: Vec<(&'a str, Vec<&'a str>)>,
     sign_out: String,
-    routes: String,
+    routes: Option<String>,
 }
 
 /// An instant on a page.
@@ -177,7 +178,7 @@ struct Moment {
 }
 
 impl<'a> UserPage<'a> {
-    pub(crate) fn new(caller: &Caller<'a>, session: &'a Session, now: Timestamp) -> Self {
+    pub(crate) fn new(caller: &Caller<'a>, session: &'a Session, now: Timestamp, sites: Sites) -> Self {
         let moment = |label, instant| Moment {
             label,
             stamp: moment::rfc3339(instant),
@@ -201,7 +202,7 @@ impl<'a> UserPage<'a> {
             groups: session.subject.groups.iter().flat_map(|groups| groups.iter()).map(|group| &*group.id).collect(),
             claims: user::shown_claims(session),
             sign_out: caller.own_path("sign_out"),
-            routes: caller.own_path("routes"),
+            routes: (sites == Sites::Listed).then(|| caller.own_path("routes")),
         }
     }
 }

@@ -13,12 +13,21 @@ use crate::{Caller, moment, response};
 /// Claims that speak of a token and not of a person; the page and the document leave them out.
 const OF_TOKENS: [&str; 9] = ["iss", "aud", "exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_hash"];
 
+/// Whether the host of the page has a list of sites: hosts of routes have, the sign-in host has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sites {
+    /// The page links to it.
+    Listed,
+    /// There is none to link to.
+    Unlisted,
+}
+
 /// Shows the session: as a page to a person, as JSON to a program.
 #[must_use]
-pub fn user(caller: &Caller<'_>, session: &Session, now: Timestamp) -> Response<Bytes> {
+pub fn user(caller: &Caller<'_>, session: &Session, now: Timestamp, sites: Sites) -> Response<Bytes> {
     match caller.format() {
         Format::Html => {
-            response::html(caller, StatusCode::OK, Policy::Form, UserPage::new(caller, session, now).text())
+            response::html(caller, StatusCode::OK, Policy::Form, UserPage::new(caller, session, now, sites).text())
         }
         Format::Problem | Format::Kubernetes | Format::Grpc => {
             response::typed(caller, StatusCode::OK, "application/json", document(session).to_string())

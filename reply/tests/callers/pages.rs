@@ -13,7 +13,7 @@ use portcullis_reply::{
 
 use crate::fixtures::{Answer, HOSTILE, NOW, SIGN_IN, alice, header, hostile, person, refusal, route, text};
 use portcullis_gate::Audience;
-use portcullis_reply::Caller;
+use portcullis_reply::{Caller, Sites};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -69,7 +69,7 @@ fn pages() -> Vec<(&'static str, Answer)> {
         ("loop", loop_diagnostic(&person, &circles(Some(&session)))),
         ("sign-out", sign_out_confirm(&person, Some(&session), &sign_out)),
         ("signed-out", signed_out(&person, Some("https://wiki.corp.test/"))),
-        ("user", user(&person, &session, NOW)),
+        ("user", user(&person, &session, NOW, Sites::Listed)),
         ("routes", routes(&person, &sites)),
         ("routes-empty", routes(&person, &[])),
     ]
@@ -161,7 +161,7 @@ fn nothing_hostile_gets_into_a_page() {
         sign_in_refused(&caller, HOSTILE, HOSTILE, Some(HOSTILE)),
         sign_out_confirm(&caller, Some(&session), &form),
         signed_out(&caller, Some(HOSTILE)),
-        user(&caller, &session, NOW),
+        user(&caller, &session, NOW, Sites::Listed),
         routes(&caller, &site),
         challenge(&caller, HOSTILE, Fragment::Kept),
         challenge(&Caller { audience: Audience::Unsafe, ..caller }, HOSTILE, Fragment::Dropped),
@@ -206,13 +206,16 @@ fn the_denied_page_says_who_why_and_what_to_do() {
 #[test]
 fn the_user_page_leaves_out_what_is_of_tokens() {
     let session = alice();
-    let page = user(&person(), &session, NOW);
+    let page = user(&person(), &session, NOW, Sites::Listed);
     let page = text(&page);
     for expected in ["department", "Platform", "address.country", "in 13 h 20 min", "40 min ago", "wiki-editors"] {
         assert!(page.contains(expected), "{expected}");
     }
     assert!(!page.contains("n-0S6_WzA2Mj"));
-    let script = user(&crate::fixtures::caller(Audience::Script), &session, NOW);
+    assert!(page.contains("/.portcullis/routes"), "a route's host lists the sites");
+    let on_sign_in_host = user(&person(), &session, NOW, Sites::Unlisted);
+    assert!(!text(&on_sign_in_host).contains("/.portcullis/routes"), "the sign-in host has no list");
+    let script = user(&crate::fixtures::caller(Audience::Script), &session, NOW, Sites::Listed);
     let document: serde_json::Value = serde_json::from_slice(script.body()).unwrap();
     assert_eq!(document["email"], "alice@corp.test");
     assert_eq!(document["expires_at"], "2026-11-23T11:07:50Z");
