@@ -6,8 +6,12 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use prometheus::{IntCounter, Registry};
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Events that wait for the writer; further ones are dropped and counted.
 const MAX_WAITING_EVENTS: usize = 8192;
@@ -63,13 +67,25 @@ pub(crate) fn install(filter: &str, format: Format, registry: &Registry) -> Resu
         .spawn(move || write_lines(&receiver))
         .map_err(|source| LogError::Thread { source })?;
     let writer = Lines { sender: sender.clone(), dropped };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let capped = tracing_subscriber::registry().with(filter).with(filter_fn(may_be_printed));
     let installed = match format {
-        Format::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
-        Format::Plain => builder.compact().with_target(false).with_ansi(false).try_init(),
+        Format::Json => {
+            let lines = fmt::layer().with_writer(writer).json().flatten_event(true);
+            capped.with(lines.with_current_span(false).with_span_list(false)).try_init()
+        }
+        Format::Plain => {
+            capped.with(fmt::layer().with_writer(writer).compact().with_target(false).with_ansi(false)).try_init()
+        }
     };
     installed.map_err(|_source| LogError::Twice)?;
     Ok(LogGuard { sender: Some(sender), thread: Some(thread) })
+}
+
+/// Whether an event may be printed whatever the filter says: libraries print whole requests, with cookies, codes and
+/// tokens, at `debug`. Ours never do (style, "Tracing"), so only ours may be asked for details.
+fn may_be_printed(event: &Metadata<'_>) -> bool {
+    let ours = event.target() == "access" || event.target().starts_with("portcullis");
+    ours || *event.level() <= Level::INFO
 }
 
 /// Why logging could not be set up.

@@ -31,7 +31,20 @@ pub(crate) async fn answer(session: &Session, context: &mut Context, asked: Aske
     };
     let attempt = hand_over.attempt.saturating_add(1);
     let path = hand_over.return_path.clone();
-    let Some(bind) = bind.filter(|bind| bind.matches(&hand_over.bind)) else {
+    let Some(bound) = bind.clone().filter(|bind| bind.matches(&hand_over.bind)) else {
+        if matches!(presented, Presented::Session(_)) {
+            // Several first tabs at once each brought a bind cookie and one was kept. Another tab has signed in since:
+            // this one needs no hand-over, only its address.
+            shared.metrics.sign_in_step("late");
+            let mut answer = portcullis_reply::redirect(&replies::caller(session, context, view), &own_url(view, path.as_str()));
+            if let Some(bind) = bind {
+                // Counted all the same: a route that this session does not satisfy would send us back here.
+                let sign_in = context.published.config.sign_in.clone();
+                let counted = bind.completed(attempt, now).value();
+                answer.headers_mut().append(header::SET_COOKIE, portcullis_reply::bind_cookie(&sign_in.cookie, &counted));
+            }
+            return answer;
+        }
         // Another browser's hand-over, or a browser that keeps no cookies.
         return again(session, context, view, Failed { attempt, path: Some(path), step: "bind_mismatch", bind: None });
     };
@@ -45,7 +58,7 @@ pub(crate) async fn answer(session: &Session, context: &mut Context, asked: Aske
             let mut answer = portcullis_reply::redirect(&replies::caller(session, context, view), &own_url(view, path.as_str()));
             let cookies = [
                 portcullis_reply::session_cookie(&sign_in.cookie, &credential, who.expires_at, now),
-                portcullis_reply::bind_cookie(&sign_in.cookie, &bind.completed(hand_over.attempt, now).value()),
+                portcullis_reply::bind_cookie(&sign_in.cookie, &bound.completed(hand_over.attempt, now).value()),
             ];
             for cookie in cookies {
                 answer.headers_mut().append(header::SET_COOKIE, cookie);
@@ -59,7 +72,7 @@ pub(crate) async fn answer(session: &Session, context: &mut Context, asked: Aske
         }
         Err(error @ (RedeemError::AlreadyRedeemed | RedeemError::NoSession)) => {
             tracing::debug!(%error, request.id = context.id(), "hand-over is not redeemed");
-            again(session, context, view, Failed { attempt, path: Some(path), step: "not_redeemed", bind: Some(bind) })
+            again(session, context, view, Failed { attempt, path: Some(path), step: "not_redeemed", bind: Some(bound) })
         }
         Err(RedeemError::Unavailable(error)) => {
             tracing::warn!(%error, request.id = context.id(), "hand-over cannot be redeemed");

@@ -39,7 +39,8 @@ pub(crate) async fn answer(session: &Session, context: &mut Context, asked: Aske
             format!("{}?o={sealed}", sign_in_page(context, view, "sign_out"))
         }
         Presented::Unavailable => return portcullis_reply::unavailable(&replies::caller(session, context, view), replies::SOON),
-        Presented::Anonymous | Presented::Rejected => sign_in_page(context, view, "signed_out"),
+        // Nobody here, but perhaps on the sign-in host, which asks and ends what it finds.
+        Presented::Anonymous | Presented::Rejected => sign_in_page(context, view, "sign_out"),
     };
     let sign_in = context.published.config.sign_in.clone();
     let mut answer = portcullis_reply::see_other(&replies::caller(session, context, view), &location);
