@@ -58,12 +58,24 @@ impl Cut {
 /// Deadlines of an exchange once its route is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Deadlines {
-    /// The whole exchange from now.
+    /// The whole exchange.
     pub(crate) total: Option<Duration>,
     /// A pause in both directions.
     pub(crate) idle: Option<Duration>,
     /// An unfinished request body without progress.
     pub(crate) body: Option<Duration>,
+    /// When `total` begins.
+    pub(crate) begins: Begins,
+}
+
+/// When the total time of an exchange begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Begins {
+    /// With the head.
+    #[default]
+    Now,
+    /// With the last byte of the request's body: a slow upload is no slow answer.
+    AfterBody,
 }
 
 /// The state that an exchange's future, its context and the registry share. Times are milliseconds since
@@ -79,6 +91,7 @@ pub(crate) struct Exchange {
     head: AtomicU64,
     head_at: AtomicU64,
     total: AtomicU64,
+    total_after_body: AtomicU64,
     idle: AtomicU64,
     body: AtomicU64,
     activity: AtomicU64,
@@ -100,6 +113,7 @@ impl Exchange {
             head: AtomicU64::new(milliseconds(head)),
             head_at: AtomicU64::new(0),
             total: AtomicU64::new(NEVER),
+            total_after_body: AtomicU64::new(NEVER),
             idle: AtomicU64::new(NEVER),
             body: AtomicU64::new(NEVER),
             activity: AtomicU64::new(0),
@@ -156,10 +170,15 @@ impl Exchange {
 
     /// Sets the deadlines of the route.
     pub(crate) fn limit(&self, deadlines: Deadlines) {
-        let Deadlines { total, idle, body } = deadlines;
+        let Deadlines { total, idle, body, begins } = deadlines;
         let now = self.now();
         let until = |limit: Option<Duration>| limit.map_or(NEVER, |limit| now.saturating_add(milliseconds(limit)));
-        self.total.store(until(total), Ordering::Relaxed);
+        let (at_once, later) = match begins {
+            Begins::Now => (until(total), NEVER),
+            Begins::AfterBody => (NEVER, total.map_or(NEVER, milliseconds)),
+        };
+        self.total.store(at_once, Ordering::Relaxed);
+        self.total_after_body.store(later, Ordering::Relaxed);
         self.idle.store(idle.map_or(NEVER, milliseconds), Ordering::Relaxed);
         self.body.store(body.map_or(NEVER, milliseconds), Ordering::Relaxed);
         self.activity.store(now, Ordering::Relaxed);
@@ -185,6 +204,11 @@ impl Exchange {
         self.body_progress.store(now, Ordering::Relaxed);
         if ended {
             self.body.store(NEVER, Ordering::Relaxed);
+            let total = self.total_after_body.swap(NEVER, Ordering::Relaxed);
+            if total != NEVER {
+                self.total.fetch_min(now.saturating_add(total), Ordering::Relaxed);
+                self.rearm();
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{Method, Response, StatusCode, Version, header};
 use pingora_core::Result;
+use pingora_core::protocols::http::HttpTask;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
@@ -26,8 +27,11 @@ pub(crate) async fn write(session: &mut Session, context: &mut Context, response
     }
     context.record.status = Some(parts.status);
     let silent = bodiless || body.is_empty() || session.req_header().method == Method::HEAD;
-    session.write_response_header(Box::new(head), silent).await?;
-    if !silent {
+    if silent {
+        // As a task: only so does HTTP/2 end the stream with the head, as gRPC's trailers-only answers must.
+        session.write_response_tasks(vec![HttpTask::Header(Box::new(head), true)]).await?;
+    } else {
+        session.write_response_header(Box::new(head), false).await?;
         context.sent += u64::try_from(body.len()).unwrap_or(u64::MAX);
         session.write_response_body(Some(body), true).await?;
     }

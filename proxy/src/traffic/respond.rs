@@ -58,7 +58,7 @@ fn to_sign_in(session: &mut Session, context: &mut Context, view: RequestView<'s
         return Some(portcullis_reply::too_many_requests(&replies::caller(session, context, &view), replies::TOO_OFTEN));
     }
     let body = Some(context.published.config.limits.body_progress).filter(|_| !session.is_body_empty());
-    context.exchange.limit(crate::exchange::Deadlines { total: None, idle: None, body });
+    context.exchange.limit(crate::exchange::Deadlines { body, ..Default::default() });
     context.passage = Passage::SignIn(Box::new(ToSignIn { view, chosen: None, tries: Tries::default() }));
     None
 }

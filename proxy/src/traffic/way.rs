@@ -9,7 +9,7 @@ use pingora_proxy::Session;
 
 use super::Context;
 use super::context::{Kind, Passage, ToRoute};
-use crate::exchange::Deadlines;
+use crate::exchange::{Begins, Deadlines};
 
 /// Second tries of one request.
 const RETRIES: u8 = 2;
@@ -72,15 +72,16 @@ fn read_deadline(to: &ToRoute) -> Option<Duration> {
 /// The deadlines of the exchange on its way to a route's upstream.
 pub(crate) fn deadlines(to: &ToRoute, body_progress: Duration) -> Deadlines {
     let rules = &to.grant.route.exchange;
-    let Deadlines { total, idle, body } = match to.kind {
+    let (total, body) = match to.kind {
         // The reference has a WebSocket lift the timeout; an event stream is as long.
-        Kind::Upgrade | Kind::Events => Deadlines { total: None, idle: rules.idle_timeout, body: None },
-        Kind::Grpc => Deadlines { total: rules.timeout, idle: rules.idle_timeout, body: None },
-        Kind::Plain => Deadlines { total: rules.timeout, idle: rules.idle_timeout, body: Some(body_progress) },
+        Kind::Upgrade | Kind::Events => (None, None),
+        Kind::Grpc => (rules.timeout, None),
+        Kind::Plain => (rules.timeout, Some(body_progress)),
     };
     // A little later than Pingora's own, so that its 504 comes first.
     let later = |limit: Duration| limit.saturating_add(Duration::from_millis(250));
-    Deadlines { total: total.map(later), idle: idle.map(later), body }
+    let begins = if to.has_long_body { Begins::AfterBody } else { Begins::Now };
+    Deadlines { total: total.map(later), idle: rules.idle_timeout.map(later), body, begins }
 }
 
 /// A connection is there: the address is well.

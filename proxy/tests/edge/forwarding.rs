@@ -61,7 +61,7 @@ async fn header_edits_and_rewrites_of_a_route_apply() {
     assert_eq!(seen.host, "inner.test");
     assert_eq!(seen.header("x-secret"), None);
     assert_eq!(seen.header("x-fixed").as_deref(), Some("a"));
-    assert_eq!(seen.header("x-token").as_deref(), Some("Bearer "), "nobody signed in, nothing to inject");
+    assert_eq!(seen.header("x-token").as_deref(), Some("Bearer"), "nobody signed in, nothing to inject");
     let (_, cookie) = world.sign_in("other.test");
     world.get("other.test", "/y", &format!("Cookie: {cookie}\r\n")).await;
     assert_eq!(world.upstream.last().header("x-token").as_deref(), Some("Bearer access-of-alice"));

@@ -66,7 +66,7 @@ async fn our_cookies_stay_here_and_the_others_pass() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_upstream_receives_the_path_that_was_judged() {
     let world = World::start().await;
-    for (sent, received) in [("/a/./b/../c", "/a/c"), ("/%61/%62", "/a/b"), ("/a//b", "/a//b"), ("/x?y=/../z", "/x?y=/../z")] {
+    for (sent, received) in [("/a/./b/../c", "/a/c"), ("/%61/%62", "/a/b"), ("/a//b", "/a/b"), ("/x?y=/../z", "/x?y=/../z")] {
         assert_eq!(status(&world.get("open.test", sent, "").await), 200, "{sent}");
         assert_eq!(world.upstream.last().target, received, "{sent}");
     }

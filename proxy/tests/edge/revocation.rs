@@ -19,10 +19,10 @@ async fn closes_soon(stream: &mut Tls) {
     assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
 }
 
-async fn stays_open(stream: &mut Tls) {
+async fn stays_open(stream: &mut Tls, whose: &str) {
     let mut byte = [0; 1];
     let read = tokio::time::timeout(Duration::from_millis(400), stream.read(&mut byte)).await;
-    assert!(read.is_err(), "closed or spoke: {read:?}");
+    assert!(read.is_err(), "{whose} closed or spoke: {read:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,8 +43,8 @@ async fn an_ended_session_closes_its_silent_streams_and_nobody_elses() {
     closes_soon(&mut stream).await;
     let reset = tokio::time::timeout(SOON, body.data()).await.unwrap().unwrap().unwrap_err();
     assert_eq!(reset.reason(), Some(h2::Reason::CANCEL));
-    stays_open(&mut bystander).await;
-    stays_open(&mut public).await;
+    stays_open(&mut bystander, "bystander").await;
+    stays_open(&mut public, "public").await;
     assert!(world.metric(r#"portcullis_proxy_exchanges_cut_total{cause="revoked"}"#) >= 3.0);
     // The HTTP/2 connection lives: only the stream was reset.
     let request = Request::get("https://wiki.test/").body(()).unwrap();
@@ -76,9 +76,9 @@ async fn a_change_of_claims_or_policy_is_judged_and_what_is_still_allowed_stays(
     let mut changed = session(key, "alice.b@corp.test", NOW);
     changed.version = 2;
     world.sessions.change(changed);
-    stays_open(&mut socket).await;
+    stays_open(&mut socket, "socket").await;
     world.publish(&routes, "");
-    stays_open(&mut socket).await;
+    stays_open(&mut socket, "socket").await;
     let mut left = session(key, "alice@elsewhere.test", NOW);
     left.version = 3;
     world.sessions.change(left);

@@ -137,7 +137,7 @@ async fn programs_get_a_401_that_says_where_to_sign_in() {
     let grpc = world.get("wiki.test", "/s/m", "Content-Type: application/grpc\r\n").await;
     assert_eq!(values(&grpc, "grpc-status"), ["16"], "{grpc}");
     let websocket = world
-        .raw("grpc.test", "GET /ws HTTP/1.1\r\nHost: grpc.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        .raw("grpc.test", "GET /ws HTTP/1.1\r\nHost: grpc.test\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
         .await;
     assert_eq!(status(&websocket), 401);
 }

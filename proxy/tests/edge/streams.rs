@@ -46,7 +46,7 @@ async fn a_websocket_echoes_both_ways() {
 async fn a_websocket_is_refused_where_the_route_allows_none_and_other_upgrades_are_not_made() {
     let world = World::start().await;
     let before = world.upstream.count();
-    let refused = world.raw("other.test", &format!("GET /ws HTTP/1.1\r\nHost: other.test\r\n{HANDSHAKE}\r\n")).await;
+    let refused = world.raw("other.test", &format!("GET /ws HTTP/1.1\r\nHost: other.test\r\n{}\r\n", HANDSHAKE.replace("Connection: Upgrade", "Connection: Upgrade, close"))).await;
     assert!((400..500).contains(&status(&refused)), "{refused}");
     assert_eq!(world.upstream.count(), before);
     let h2c = world
