@@ -18,7 +18,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the services that the configuration names, in the foreground.
-    Run(ConfigFile),
+    Run(Run),
     /// Try it: proxy, identity provider and two applications on loopback, without any configuration.
     Demo(Demo),
     /// Read a configuration as `run` would and say what is wrong or doubtful in it.
@@ -38,8 +38,35 @@ pub(crate) enum Command {
     /// Decide requests against policies without a server.
     #[command(subcommand)]
     Policy(Policy),
+    /// Make a configuration of ours from one of Pomerium or oauth2-proxy; what has no equivalent is named.
+    Migrate(Migrate),
     /// Print the JSON Schema of the configuration.
     Schema,
+}
+
+/// Options of `run`.
+#[derive(Args, Debug)]
+pub(crate) struct Run {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+    /// A Pomerium configuration to run as it is, instead of one of ours.
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    pub(crate) pomerium: Option<PathBuf>,
+    /// Run it although something that protects has no equivalent.
+    #[arg(long, requires = "pomerium")]
+    pub(crate) accept_losses: bool,
+}
+
+/// Options of `migrate`.
+#[derive(Args, Debug)]
+pub(crate) struct Migrate {
+    /// A Pomerium configuration (YAML), or one of oauth2-proxy: its file, its alpha configuration, or both.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Write the secrets of the file into this folder, 0600, instead of only saying which files to write.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) secrets_dir: Option<PathBuf>,
 }
 
 /// Where the configuration is.

@@ -9,9 +9,9 @@ use portcullis_identity::SystemClock;
 use portcullis_policy::eval;
 use serde_json::json;
 
-use crate::cli::{Admin, Cli, Command, ConfigFile, EndSessions, Explain, ListSessions, Policy, Sessions, Status};
+use crate::cli::{Admin, Cli, Command, EndSessions, Explain, ListSessions, Policy, Sessions, Status};
 use crate::terminal::say;
-use crate::{admin_client, check, demo, explain, keys_command, run, status};
+use crate::{admin_client, check, demo, explain, keys_command, migrate, run, status};
 
 /// Does what the command line asks for.
 ///
@@ -19,7 +19,7 @@ use crate::{admin_client, check, demo, explain, keys_command, run, status};
 /// Whatever kept it from being done.
 pub(crate) fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
-        Command::Run(ConfigFile { config }) => runtime()?.block_on(run::run(config))?,
+        Command::Run(options) => return runtime()?.block_on(run::run(options.into())),
         Command::Demo(options) => runtime()?.block_on(demo::run(options))?,
         Command::Check(options) => {
             return Ok(if check::run(&options)? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
@@ -31,6 +31,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Sessions(Sessions::List(options)) => return client()?.block_on(list_sessions(options)),
         Command::Keys(keys) => keys_command::run(keys)?,
         Command::Policy(Policy::Eval) => return evaluate(),
+        Command::Migrate(options) => return migrate::run(&options).into_diagnostic(),
         Command::Schema => say(&format!("{:#}", portcullis_config::schema())),
     }
     Ok(ExitCode::SUCCESS)

@@ -1,15 +1,16 @@
 //! The next generation: load, build, swap. Any failure keeps the old one whole and says so.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use portcullis_config::{Config, Generation, LoadError, Loaded, ProcessEnvironment, Watcher};
+use portcullis_config::{Config, Generation, LoadError, Loaded, Watcher};
 use portcullis_identity::{Clock, Timestamp};
 use prometheus::{Counter, Gauge, IntCounterVec, IntGauge, Opts, Registry};
 use tokio::sync::mpsc;
 
+use crate::configuration::Origin;
 use crate::house::House;
+use crate::migrate::RunError;
 
 /// What became of the latest attempts; what `status` shows.
 #[derive(Clone, Debug)]
@@ -38,7 +39,7 @@ pub(crate) enum ReloadError {
 /// Owns the configuration's file and the state of its generations.
 #[derive(Debug)]
 pub(crate) struct Reloader {
-    path: PathBuf,
+    origin: Origin,
     config: Arc<Config>,
     state: Arc<ArcSwap<Generations>>,
     clock: Arc<dyn Clock>,
@@ -60,7 +61,7 @@ impl Reloader {
     /// # Errors
     /// A metric of that name is registered already.
     pub(crate) fn new(
-        path: PathBuf,
+        origin: Origin,
         loaded: Loaded,
         clock: Arc<dyn Clock>,
         registry: &Registry,
@@ -83,7 +84,7 @@ impl Reloader {
             }
         };
         let state = Arc::new(ArcSwap::from_pointee(first));
-        Ok((Self { path, config, state, clock, metrics, watcher }, receiver))
+        Ok((Self { origin, config, state, clock, metrics, watcher }, receiver))
     }
 
     /// The state, for `status`.
@@ -116,10 +117,20 @@ impl Reloader {
     }
 
     async fn attempt(&mut self, house: &House) -> Result<Generation, ReloadError> {
-        let path = self.path.clone();
-        let loading = tokio::task::spawn_blocking(move || portcullis_config::load(&path, &ProcessEnvironment));
+        let origin = self.origin.clone();
+        let loading = tokio::task::spawn_blocking(move || origin.load());
         let loaded = loading.await.map_err(|error| ReloadError::Build(format!("loading ended early: {error}")))?;
-        let Loaded { config, files } = loaded.inspect_err(|error| self.follow_failed(error))?;
+        let (Loaded { config, files }, lost) = match loaded {
+            Ok(loaded) => loaded,
+            Err(RunError::Load(error)) => {
+                self.follow_failed(&error);
+                return Err(error.into());
+            }
+            Err(error) => return Err(ReloadError::Build(error.to_string())),
+        };
+        for finding in lost {
+            tracing::warn!(config.finding = %finding, "without an equivalent");
+        }
         // Whatever is wrong with the new generation, a change of its files is the way to mend it.
         if let Some(watcher) = &self.watcher {
             watcher.follow(files);

@@ -1,6 +1,6 @@
 //! `portcullis run`: the house, its telemetry and admin socket, and the loop that follows the operator.
 
-use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
@@ -12,11 +12,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::{Admin, ReloadOrder};
+use crate::configuration::Origin;
 use crate::house::{House, chain};
 use crate::reload::Reloader;
 use crate::signals::{Order, Signals};
 use crate::telemetry::Telemetry;
-use crate::{configuration, http_server, log, sockets};
+use crate::migrate::RunError;
+use crate::terminal::note;
+use crate::{configuration, http_server, log, migrate, sockets};
 
 /// Reloads that wait their turn.
 const MAX_WAITING_RELOADS: usize = 16;
@@ -37,16 +40,22 @@ pub(crate) struct Running {
 ///
 /// # Errors
 /// The configuration is refused or the house does not stand.
-pub(crate) async fn run(path: PathBuf) -> Result<()> {
-    let loaded = configuration::load(&path)?;
+pub(crate) async fn run(origin: Origin) -> Result<ExitCode> {
+    let (loaded, lost) = match origin.load() {
+        Ok(loaded) => loaded,
+        Err(RunError::Load(error)) => return Err(configuration::Refused(error).into()),
+        Err(error) => return migrate::refuse(error).into_diagnostic(),
+    };
+    lost.iter().for_each(|finding| note(finding));
     let TelemetryConfig { log: filter } = &loaded.config.telemetry;
     let registry = Registry::new();
     let _log = log::install(filter, log::Format::Json, &registry).into_diagnostic()?;
     for warning in &loaded.config.warnings {
         tracing::warn!(config.warning = %warning, "configuration");
     }
-    let running = Running::start(path, loaded, registry).await?;
-    running.until_stopped().await
+    let running = Running::start(origin, loaded, registry).await?;
+    running.until_stopped().await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 impl Running {
@@ -54,11 +63,11 @@ impl Running {
     ///
     /// # Errors
     /// A port in use, keys that are missing, a store that cannot be opened.
-    pub(crate) async fn start(path: PathBuf, loaded: Loaded, registry: Registry) -> Result<Self> {
+    pub(crate) async fn start(origin: impl Into<Origin>, loaded: Loaded, registry: Registry) -> Result<Self> {
         let config = Arc::clone(&loaded.config);
         let house = House::start(&config, registry.clone()).await;
         let house = Arc::new(house.map_err(|error| miette!("{}", chain(error.as_ref())))?);
-        let (reloader, changes) = Reloader::new(path, loaded, Arc::new(SystemClock), &registry).into_diagnostic()?;
+        let (reloader, changes) = Reloader::new(origin.into(), loaded, Arc::new(SystemClock), &registry).into_diagnostic()?;
         let (sender, orders) = mpsc::channel(MAX_WAITING_RELOADS);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
 

@@ -1,0 +1,389 @@
+//! Settings of the top level that need more than a move.
+
+use portcullis_keys::{AssertionKeys, KeyRing, SystemRandom};
+
+use super::around::Whole;
+use crate::migrate::scope::Scope;
+use crate::migrate::tree::{Member, Tree, Value};
+use crate::migrate::values;
+
+type Global<'a> = Scope<'a, Whole>;
+
+/// Headers that the reference adds to every answer unless the file says otherwise.
+const USUAL_RESPONSE_HEADERS: [(&str, &str); 2] =
+    [("X-Frame-Options", "SAMEORIGIN"), ("X-XSS-Protection", "1; mode=block")];
+const HSTS: (&str, &str) = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains; preload");
+
+/// The values of `runtime_flags` that the reference has without them.
+const USUAL_FLAGS: [(&str, bool); 17] = [
+    ("add_extra_metrics_labels", true),
+    ("allow_any_sign_out_redirect_uri", false),
+    ("authorize_use_synced_data", true),
+    ("config_hot_reload", true),
+    ("debug_admin_endpoints", false),
+    ("envoy_resource_manager", true),
+    ("grpc_databroker_keepalive", true),
+    ("match_any_incoming_port", true),
+    ("mcp", true),
+    ("mcp_dynamic_client_registration", false),
+    ("pomerium_jwt_endpoint", false),
+    ("refresh_session_at_id_token_expiration", true),
+    ("routes_portal", true),
+    ("set_envoy_concurrency_to_go_max_procs", true),
+    ("ssh_allow_direct_tcpip", false),
+    ("ssh_routes_portal", false),
+    ("ssh_upstream_tunnel", false),
+];
+
+pub(crate) fn address(scope: &mut Global<'_>, member: &Member) {
+    let text = member.value.scalar().unwrap_or_default();
+    match values::address(&text) {
+        Some(address) => scope.out.set("listen.public", Tree::text(address).with_remarks_of(&member.value)),
+        // Every address is wider than the one that was meant.
+        None => scope.protects(member, "is no IP address with a port; without it every address is served", "listen.public"),
+    }
+}
+
+/// The roles of this process.
+pub(crate) fn services(scope: &mut Global<'_>, member: &Member) {
+    let mut ours = Vec::new();
+    for name in member.value.strings() {
+        match name.as_str() {
+            "all" => ours.push("all"),
+            "proxy" => ours.push("proxy"),
+            "authenticate" => ours.push("authn"),
+            "databroker" | "data-broker" | "cache" => ours.push("broker"),
+            "authorize" => scope.note(member, "every proxy decides by itself; there is no `authorize` service"),
+            other => scope.lost(member, &format!("unknown service `{other}`"), "services: proxy, authn, broker"),
+        }
+    }
+    let value = match ours.as_slice() {
+        ["all"] => return,
+        [] => return scope.lost(member, "no service is left for this process to run", "services: proxy"),
+        [one] => Tree::text(*one),
+        several => Tree::texts(several.iter().copied()),
+    };
+    scope.out.set("services", value.with_remarks_of(&member.value));
+}
+
+pub(crate) fn shared_secret(scope: &mut Global<'_>, member: &Member) {
+    if !scope.around.split {
+        let why = "Portcullis makes a key ring of its own at first start; live sessions end once";
+        return scope.note(member, why);
+    }
+    if scope.out.at("secret").is_some() {
+        return;
+    }
+    let (_, ring) = KeyRing::generate(&SystemRandom);
+    let holds = "a new key ring, the same on every host (`portcullis keys new` makes another)";
+    let reference = scope.journal.secrets.file("portcullis.ring", holds, &ring);
+    scope.out.set("secret", reference.with_remarks_of(&member.value));
+    scope.note(member, "a new key ring takes its place; live sessions end once");
+}
+
+/// A domain that some host is not in would make browsers drop the cookie.
+pub(crate) fn cookie_domain(scope: &mut Global<'_>, member: &Member) {
+    let text = member.value.scalar().unwrap_or_default();
+    let domain = text.trim_start_matches('.').to_ascii_lowercase();
+    if domain.is_empty() {
+        return;
+    }
+    let outside = scope.around.hosts.iter().find(|host| !values::is_below(host, &domain)).cloned();
+    match outside {
+        _ if !domain.contains('.') => scope.lost(member, "browsers refuse a domain of one label", "cookies of one host each"),
+        Some(host) => {
+            let why = format!("`{host}` is not in it; every host gets a cookie of its own instead");
+            scope.lost(member, &why, "cookie.domain, if every host is in it");
+        }
+        None => scope.out.set("cookie.domain", Tree::text(domain).with_remarks_of(&member.value)),
+    }
+}
+
+pub(crate) fn cookie_expire(scope: &mut Global<'_>, member: &Member) {
+    match values::duration(&member.value) {
+        Some(period) if period != "0" => {
+            scope.out.set("session.lifetime", Tree::text(period).with_remarks_of(&member.value));
+        }
+        _ => scope.lost(member, "a session always ends; 14h it is", "session.lifetime"),
+    }
+}
+
+pub(crate) fn cookie_always(scope: &mut Global<'_>, member: &Member) {
+    if member.value.as_boolean() == Some(false) {
+        scope.lost(member, "our cookies are always Secure and HttpOnly", "");
+    }
+}
+
+pub(crate) fn cookie_same_site(scope: &mut Global<'_>, member: &Member) {
+    let text = member.value.scalar().unwrap_or_default().to_ascii_lowercase();
+    match text.as_str() {
+        "lax" | "strict" | "none" => {
+            scope.out.set("cookie.same_site", Tree::text(text).with_remarks_of(&member.value));
+        }
+        "" | "unset" | "default" => {}
+        _ => scope.lost(member, "is not a value of SameSite; `lax` it is", "cookie.same_site"),
+    }
+}
+
+/// Where other services are; only if they are elsewhere.
+pub(crate) fn sibling(scope: &mut Global<'_>, member: &Member) {
+    if !scope.around.split {
+        return scope.note(member, "every service runs in this process");
+    }
+    let path = if member.key.to_ascii_lowercase().starts_with("databroker") { "siblings.broker" } else { "siblings.authn" };
+    let urls = member.value.strings();
+    let url = urls.first().and_then(|url| values::web_address(url));
+    match url {
+        Some(url) if url.scheme == "https" && matches!(url.path.as_str(), "" | "/") => {
+            let port = url.port.map(|port| format!(":{port}")).unwrap_or_default();
+            let text = format!("https://{}{port}", url.host);
+            scope.out.set(path, Tree::text(text).with_remarks_of(&member.value));
+            if urls.len() > 1 {
+                scope.lost(member, "one broker keeps the sessions; the first is taken", "siblings.broker");
+            }
+        }
+        _ => scope.lost(member, "services on several hosts speak TLS", &format!("{path}: https://HOST:PORT")),
+    }
+}
+
+pub(crate) fn callback_path(scope: &mut Global<'_>, member: &Member) {
+    if member.value.scalar().is_some_and(|path| path != "/oauth2/callback") {
+        let why = "the callback is /oauth2/callback: register it at the provider";
+        scope.lost(member, why, "");
+    }
+}
+
+/// Not access to us: what other issuers' tokens would open stays shut.
+pub(crate) fn bearer_token_format<A>(scope: &mut Scope<'_, A>, member: &Member) {
+    if member.value.scalar().is_some_and(|format| !matches!(format.as_str(), "" | "default")) {
+        scope.lost(member, "tokens of the provider are not taken as a sign-in; such callers stay out", "the programmatic sign-in");
+    }
+}
+
+/// Keys of the assertion: P-256 only, several in one text.
+pub(crate) fn signing_key(scope: &mut Global<'_>, member: &Member) {
+    let text = member.value.scalar().unwrap_or_default();
+    if text.is_empty() || scope.out.at("assertion.signing_keys").is_some() {
+        return;
+    }
+    let keys = match values::pem(&text) {
+        Some(pem) => {
+            let keys = values::private_keys(&pem);
+            let refs: Vec<&str> = keys.iter().map(String::as_str).collect();
+            if AssertionKeys::from_pem(&refs).is_err() {
+                let why = "holds a key that is not ECDSA P-256; assertions are signed with a new key, published as before";
+                return scope.lost(member, why, "assertion.signing_keys");
+            }
+            let mut file = |key: &String| scope.journal.secrets.file("assertion.pem", "the key of the assertion (signing_key)", key);
+            keys.iter().map(&mut file).collect()
+        }
+        None if member.key.to_ascii_lowercase().ends_with("_file") => vec![Tree::file(text)],
+        None => return scope.lost(member, "holds no PEM key; assertions are signed with a new key", "assertion.signing_keys"),
+    };
+    scope.out.set("assertion.signing_keys", Tree::list(keys).with_remarks_of(&member.value));
+}
+
+pub(crate) fn claim_headers(scope: &mut Global<'_>, member: &Member) {
+    let value = match &member.value.value {
+        Value::Map(_) | Value::List(_) => Tree { remarks: Default::default(), ..member.value.clone() },
+        _ => Tree::texts(member.value.strings()),
+    };
+    scope.out.set("assertion.claim_headers", value.with_remarks_of(&member.value));
+}
+
+pub(crate) fn issuer_format(scope: &mut Global<'_>, member: &Member) {
+    match member.value.scalar().unwrap_or_default().to_ascii_lowercase().as_str() {
+        "uri" => scope.out.set("assertion.issuer_format", Tree::text("uri").with_remarks_of(&member.value)),
+        "" | "hostonly" => {}
+        _ => scope.lost(member, "is not a form of the issuer; the host alone it is", "assertion.issuer_format"),
+    }
+}
+
+/// Loopback is always allowed, so only other hosts are named.
+pub(crate) fn programmatic_hosts(scope: &mut Global<'_>, member: &Member) {
+    let hosts: Vec<String> = member.value.strings().into_iter().filter(|host| host != "localhost").collect();
+    let (fit, odd): (Vec<String>, Vec<String>) = hosts.into_iter().partition(|host| !host.contains(['*', ':', '/']));
+    for host in odd {
+        scope.lost(member, &format!("`{host}` is not the name of one host"), "sign_in.programmatic_hosts");
+    }
+    if !fit.is_empty() {
+        scope.out.set("sign_in.programmatic_hosts", Tree::texts(fit).with_remarks_of(&member.value));
+    }
+}
+
+/// Every key below it protects.
+pub(crate) fn downstream_mtls(scope: &mut Global<'_>, member: &Member) {
+    let before = std::mem::replace(&mut scope.prefix, "downstream_mtls.".to_owned());
+    for inner in member.value.members().iter().filter(|inner| !inner.value.is_off()) {
+        let nearest = "a TLS terminator in front that asks for them";
+        let why = match inner.key.to_ascii_lowercase().as_str() {
+            "ca" | "ca_file" => "client certificates are not asked for, so nobody is refused for lack of one",
+            "crl" | "crl_file" => "client certificates are not asked for, so none is looked up as revoked",
+            "enforcement" => "client certificates are not asked for, so nothing enforces them",
+            "match_subject_alt_names" | "max_verify_depth" => "client certificates are not asked for, so none is measured",
+            _ => "an unknown key of a section that protects",
+        };
+        scope.protects(inner, why, nearest);
+    }
+    scope.prefix = before;
+}
+
+pub(crate) fn codec_type(scope: &mut Global<'_>, member: &Member) {
+    if member.value.scalar().is_some_and(|codec| !matches!(codec.to_ascii_lowercase().as_str(), "" | "auto")) {
+        scope.lost(member, "HTTP/1.1 and HTTP/2 are both spoken, HTTP/3 is not", "");
+    }
+}
+
+/// Whose word on client addresses is believed. It protects where a policy looks at them.
+pub(crate) fn client_addresses(scope: &mut Global<'_>, member: &Member) {
+    if member.value.is_off() {
+        return;
+    }
+    let nearest = "limits.trusted_proxies with the networks of the proxies in front";
+    if scope.around.looks_at_addresses {
+        let why = "a policy looks at `source_ip`, which would be the address of the proxy in front";
+        scope.protects(member, why, nearest);
+    } else {
+        scope.lost(member, "proxies in front are believed by their address", nearest);
+    }
+}
+
+pub(crate) fn canonical_paths(scope: &mut Global<'_>, member: &Member) {
+    if member.value.as_boolean() == Some(false) {
+        scope.lost(member, "paths always have one form; what is ambiguous is refused", "");
+    }
+}
+
+pub(crate) fn escaped_slashes(scope: &mut Global<'_>, member: &Member) {
+    match member.value.scalar().unwrap_or_default().to_ascii_lowercase().as_str() {
+        // The routes keep them: `Around::keeps_encoded_slashes`.
+        "" | "reject_request" | "keep_unchanged" => {}
+        _ => scope.lost(member, "`%2F` is refused", "routes[].encoded_slashes: keep"),
+    }
+}
+
+pub(crate) fn log_level(scope: &mut Global<'_>, member: &Member) {
+    let level = match member.value.scalar().unwrap_or_default().to_ascii_lowercase().as_str() {
+        "trace" => "trace",
+        "debug" => "debug",
+        "" | "info" => return,
+        "warn" | "warning" => "warn",
+        "error" | "fatal" | "panic" => "error",
+        "disabled" | "off" => "off",
+        _ => return scope.lost(member, "is not a level; `info` it is", "telemetry.log"),
+    };
+    scope.out.set("telemetry.log", Tree::text(level).with_remarks_of(&member.value));
+}
+
+/// Without password and TLS, metrics leave this machine only if they did so before.
+pub(crate) fn metrics_address(scope: &mut Global<'_>, member: &Member) {
+    let text = member.value.scalar().unwrap_or_default();
+    if text.is_empty() {
+        return;
+    }
+    let Some(address) = values::address(&text) else {
+        return scope.lost(member, "is no IP address with a port; loopback it is", "listen.telemetry");
+    };
+    let guards = ["metrics_basic_auth", "metrics_certificate", "metrics_certificate_file", "metrics_client_ca", "metrics_client_ca_file"];
+    let guarded = guards.iter().any(|key| scope.given(key).is_some());
+    let address = match values::on_loopback(&address) {
+        Some(loopback) if guarded && !values::is_loopback(&address) => {
+            scope.lost(member, "metrics were guarded and now stay on loopback", "listen.telemetry");
+            loopback
+        }
+        _ => address,
+    };
+    scope.out.set("listen.telemetry", Tree::text(address).with_remarks_of(&member.value));
+}
+
+/// The broker's port for other hosts.
+pub(crate) fn grpc_address(scope: &mut Global<'_>, member: &Member) {
+    let broker = scope.given("services").is_some_and(|services| services.strings().iter().any(|name| name.contains("broker")));
+    if !scope.around.split || !broker {
+        return scope.note(member, "no other host talks to this process");
+    }
+    match member.value.scalar().and_then(|text| values::address(&text)) {
+        Some(address) => scope.out.set("listen.internal.broker", Tree::text(address).with_remarks_of(&member.value)),
+        None => scope.lost(member, "is no IP address with a port", "listen.internal.broker"),
+    }
+}
+
+pub(crate) fn storage_type(scope: &mut Global<'_>, member: &Member) {
+    if member.value.scalar().is_some_and(|kind| kind == "postgres") {
+        scope.lost(member, "sessions are kept by the embedded store of the broker; live sessions end once", "storage.engine");
+    }
+}
+
+pub(crate) fn runtime_flags(scope: &mut Global<'_>, member: &Member) {
+    let before = std::mem::replace(&mut scope.prefix, "runtime_flags.".to_owned());
+    for flag in member.value.members() {
+        let usual = USUAL_FLAGS.iter().find(|(name, _)| *name == flag.key.to_ascii_lowercase());
+        if usual.is_none_or(|(_, usual)| flag.value.as_boolean() != Some(*usual)) {
+            scope.lost(flag, "Portcullis has no such switch", "");
+        }
+    }
+    scope.prefix = before;
+}
+
+/// Certificates of every spelling: pairs inline, pairs of files, and the list.
+pub(crate) fn certificates(scope: &mut Global<'_>) {
+    let mut pairs = Vec::new();
+    let single = |inline: &str, file: &str| scope.given(inline).or_else(|| scope.given(file));
+    let alone = (single("certificate", "certificate_file"), single("certificate_key", "certificate_key_file"));
+    if let (Some(cert), Some(key)) = alone {
+        pairs.push((cert, key, cert));
+    }
+    let list = scope.given("certificates").and_then(Tree::as_list).unwrap_or_default();
+    for entry in list {
+        match (entry.get("cert"), entry.get("key")) {
+            (Some(cert), Some(key)) => pairs.push((cert, key, entry)),
+            _ => {
+                if let Some(member) = scope.member("certificates") {
+                    scope.lost(member, "an entry without `cert` or `key`", "tls.certificates");
+                }
+            }
+        }
+    }
+    let entries: Vec<Tree> = pairs.into_iter().map(|(cert, key, remarks)| certificate(scope, cert, key).with_remarks_of(remarks)).collect();
+    if !entries.is_empty() {
+        scope.out.set("tls.certificates", Tree::list(entries));
+    }
+}
+
+fn certificate(scope: &mut Global<'_>, cert: &Tree, key: &Tree) -> Tree {
+    let cert = cert.scalar().unwrap_or_default();
+    let cert = values::pem(&cert).map_or_else(|| Tree::file(cert), Tree::text);
+    let key = key.scalar().unwrap_or_default();
+    let key = match values::pem(&key) {
+        Some(pem) => scope.journal.secrets.file("tls.key", "the key of a certificate", &pem),
+        None => Tree::file(key),
+    };
+    Tree::map([("cert", cert), ("key", key)])
+}
+
+/// What the file says, or what the reference adds by itself.
+pub(crate) fn response_headers(scope: &mut Global<'_>) {
+    let Some(member) = scope.member("set_response_headers").filter(|member| !matches!(member.value.value, Value::Null)) else {
+        let mut headers: Tree = Value::Map(Vec::new()).into();
+        let secure = ["certificate", "certificate_file", "certificates", "autocert"];
+        let hsts = secure.iter().any(|key| scope.given(key).is_some_and(|value| !value.is_off()));
+        for (name, value) in USUAL_RESPONSE_HEADERS.into_iter().chain(hsts.then_some(HSTS)) {
+            headers.set(name, Tree::text(value));
+        }
+        scope.out.set("upstreams.set_response_headers", headers.remarked("Pomerium sets these by itself."));
+        return;
+    };
+    if member.value.as_text() == Some("disable") || member.value.get("disable").is_some() {
+        return;
+    }
+    let mut headers: Tree = Value::Map(Vec::new()).into();
+    for header in member.value.members() {
+        match header.value.scalar() {
+            Some(text) => headers.set(&header.key, Tree::text(text).with_remarks_of(&header.value)),
+            None => scope.lost(header, "is no text", "upstreams.set_response_headers"),
+        }
+    }
+    if !headers.members().is_empty() {
+        scope.out.set("upstreams.set_response_headers", headers.with_remarks_of(&member.value));
+    }
+}
