@@ -33,6 +33,9 @@ pub(crate) struct Checked {
     pub(crate) acr: Option<Arc<str>>,
 }
 
+/// The longest `sub` (OpenID Connect Core 2: 255 ASCII characters).
+const MAX_SUBJECT_BYTES: usize = 255;
+
 /// Why an ID token is not acceptable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdTokenError {
@@ -66,8 +69,8 @@ pub enum IdTokenError {
     /// `nonce` is missing or not ours.
     #[error("the nonce of the id token is not the one we sent")]
     Nonce,
-    /// `sub` is empty.
-    #[error("the id token has no subject")]
+    /// `sub` is empty, or longer than [`MAX_SUBJECT_BYTES`].
+    #[error("the id token has no subject, or one over 255 bytes")]
     Subject,
     /// `at_hash` does not belong to the access token.
     #[error("the id token belongs to another access token")]
@@ -113,7 +116,7 @@ pub(crate) fn check(token: &str, keys: &CoreJsonWebKeySet, expected: &Expected<'
     audience(claims, expected)?;
     times(claims, expected)?;
     access_token_hash(&id_token, claims, &verifier, expected)?;
-    if claims.subject().is_empty() {
+    if !(1..=MAX_SUBJECT_BYTES).contains(&claims.subject().len()) {
         return Err(IdTokenError::Subject);
     }
     let acr: Option<Arc<str>> = claims.auth_context_ref().map(|acr| acr.as_str().into());

@@ -65,6 +65,11 @@ pub(crate) fn rewrite(
 
 fn prefix_rewrite_of(to: String, path: &PathPattern) -> Result<PathRewrite, Fault> {
     absolute_path(&to)?;
+    // The gate would refuse every request of such a route: what is rewritten is the path alone.
+    if to.contains(['?', '#']) {
+        let fault = Fault::new(format!("`{to}` holds `?` or `#`"));
+        return Err(fault.help("a path only; the request's own query travels on"));
+    }
     let from: Arc<str> = match path {
         PathPattern::Any => "/".into(),
         PathPattern::Prefix(text) | PathPattern::Exact(text) => Arc::clone(text),

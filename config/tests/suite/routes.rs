@@ -97,6 +97,7 @@ const PATHS: &[(&str, &str, &str, &str)] = &[
         "begins with `/`",
         "prefix: /a/\nprefix_rewrite: /",
     ),
+    ("prefix: /a/\nprefix_rewrite: /b?c=d", "6:21: routes[0].prefix_rewrite: ", "holds `?`", "prefix_rewrite: /b/c=d"),
     ("prefix: /a/\nprefix_rewrite: /../", "6:21: routes[0].prefix_rewrite: ", "dot segments", "prefix_rewrite: /v1"),
     (
         "regex_rewrite_pattern: a",

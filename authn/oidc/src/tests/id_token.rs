@@ -34,6 +34,7 @@ async fn each_claim_is_checked() {
         json!({ "at_hash": null }),
         json!({ "auth_time": null }),
         json!({ "sub": "ü" }),
+        json!({ "sub": "s".repeat(255) }),
     ];
     for patch in permitted {
         let outcome = claims(patch.clone()).await;
@@ -51,6 +52,7 @@ async fn each_claim_is_checked() {
         (json!({ "aud": [CLIENT_ID, "other"], "azp": "other" }), IdTokenError::AuthorizedParty),
         (json!({ "sub": null }), IdTokenError::Malformed),
         (json!({ "sub": "" }), IdTokenError::Subject),
+        (json!({ "sub": "s".repeat(256) }), IdTokenError::Subject),
         (json!({ "sub": 5 }), IdTokenError::Malformed),
         (json!({ "iat": null }), IdTokenError::Malformed),
         (json!({ "iat": NOW + 61 }), IdTokenError::IssuedInFuture),
