@@ -10,8 +10,8 @@ use portcullis_policy::eval;
 use serde_json::json;
 
 use crate::cli::{Admin, Cli, Command, EndSessions, Explain, ListSessions, Policy, Sessions, Status};
-use crate::terminal::say;
-use crate::{admin_client, check, demo, explain, keys_command, migrate, run, status};
+use crate::terminal::{note, say};
+use crate::{admin_client, check, demo, explain, keys_command, migrate, policy, run, status};
 
 /// Does what the command line asks for.
 ///
@@ -25,12 +25,14 @@ pub(crate) fn dispatch(cli: Cli) -> Result<ExitCode> {
             return Ok(if check::run(&options)? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Status(options) => return client()?.block_on(show_status(options)),
-        Command::Explain(options) => return client()?.block_on(show_decision(options)),
+        Command::Explain(options) => return explain_request(options),
         Command::Reload(options) => return client()?.block_on(reload(options)),
         Command::Sessions(Sessions::End(options)) => return client()?.block_on(end_sessions(options)),
         Command::Sessions(Sessions::List(options)) => return client()?.block_on(list_sessions(options)),
         Command::Keys(keys) => keys_command::run(keys)?,
         Command::Policy(Policy::Eval) => return evaluate(),
+        Command::Policy(Policy::Test(options)) => return Ok(told_apart(policy::test(&options, &SystemClock))),
+        Command::Policy(Policy::Diff(options)) => return Ok(told_apart(policy::diff(&options, &SystemClock))),
         Command::Migrate(options) => return migrate::run(&options).into_diagnostic(),
         Command::Schema => say(&format!("{:#}", portcullis_config::schema())),
     }
@@ -61,16 +63,34 @@ fn evaluate() -> Result<ExitCode> {
     }
 }
 
+/// The exit status of a command that has two to tell: 1 is an answer, so what kept it from answering is 2.
+fn told_apart(done: Result<u8>) -> ExitCode {
+    done.map_or_else(
+        |report| {
+            note(&crate::explain_failure(&report));
+            ExitCode::from(2)
+        },
+        ExitCode::from,
+    )
+}
+
 async fn show_status(options: Status) -> Result<ExitCode> {
     let reply = ask(&options.admin, Method::GET, "/status", None).await?;
     say(&if options.json { format!("{:#}", reply.body) } else { status::text(&reply.body) });
     Ok(if status::is_well(&reply.body) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn show_decision(options: Explain) -> Result<ExitCode> {
-    let path = format!("/decisions/{}", options.request_id);
-    let reply = ask(&options.admin, Method::GET, &path, None).await?;
-    say(&if options.json { format!("{:#}", reply.body) } else { explain::text(&reply.body) });
+fn explain_request(options: Explain) -> Result<ExitCode> {
+    let Explain { request_id: Some(id), supposed: _, admin, json } = options else {
+        policy::suppose(&options, &SystemClock)?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    client()?.block_on(show_decision(&id, admin, json))
+}
+
+async fn show_decision(request_id: &str, admin: Admin, json: bool) -> Result<ExitCode> {
+    let reply = ask(&admin, Method::GET, &format!("/decisions/{request_id}"), None).await?;
+    say(&if json { format!("{:#}", reply.body) } else { explain::text(&reply.body) });
     Ok(ExitCode::SUCCESS)
 }
 

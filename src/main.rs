@@ -16,6 +16,7 @@ mod http_server;
 mod internal_tls;
 mod keys_command;
 mod log;
+mod policy;
 mod migrate;
 mod readiness;
 mod reload;

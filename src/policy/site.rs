@@ -1,0 +1,130 @@
+//! A configuration to be asked, as the proxy would be: the same routing, the same gate.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use portcullis_config::{Config, LoadError, ProcessEnvironment, Route};
+use portcullis_gate::{BuildError, Gate, Snapshot};
+use portcullis_policy::yaml::{self, Node};
+use portcullis_policy::{Diagnostic, SharedPolicies, compile_route};
+
+use crate::policy::{inline, reduced};
+
+/// A configuration to be asked.
+#[derive(Debug)]
+pub(crate) struct Site {
+    name: String,
+    gate: Gate,
+    left_out: Option<LoadError>,
+}
+
+/// Why there is nothing to ask.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SiteError {
+    /// The file cannot be read as text.
+    #[error("{path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The configuration is refused, and not only for what decisions do not look at.
+    #[error(transparent)]
+    Refused(#[from] LoadError),
+    /// The policy in a test file is refused.
+    #[error("{0}")]
+    Policy(Diagnostic),
+    /// No request could reach a route.
+    #[error(transparent)]
+    Unserved(#[from] BuildError),
+}
+
+impl Site {
+    /// Reads a configuration file. Where it is refused only for want of secrets, certificates and the like, which no
+    /// decision looks at, it is read without them; [`Site::note`] tells.
+    ///
+    /// # Errors
+    /// [`SiteError`].
+    pub(crate) fn load(path: &Path) -> Result<Self, SiteError> {
+        let name = path.display().to_string();
+        let text =
+            std::fs::read_to_string(path).map_err(|source| SiteError::Unreadable { path: name.clone(), source })?;
+        let loaded = portcullis_config::load(path, &ProcessEnvironment).map(|loaded| loaded.config);
+        let tree = yaml::parse(&text).ok();
+        let (config, left_out) = match (loaded, tree) {
+            (Ok(config), Some(tree)) => (placed(Arc::clone(&config), &tree).unwrap_or(config), None),
+            (Ok(config), None) => (config, None),
+            (Err(refused), None) => return Err(refused.into()),
+            (Err(refused), Some(tree)) => {
+                let base = path.parent().map_or_else(PathBuf::new, Path::to_owned);
+                let config = reduced::config(&tree, &name, &base).and_then(|config| placed(config, &tree));
+                (config.ok_or_else(|| refused.clone())?, Some(refused))
+            }
+        };
+        Ok(Self { gate: Gate::new(Snapshot::build(&config, None)?), name, left_out })
+    }
+
+    /// The configuration whose only route serves every host and has this policy.
+    ///
+    /// # Errors
+    /// [`SiteError::Policy`], or a mistake of ours.
+    pub(crate) fn inline(file: &str, access: &inline::Access) -> Result<Self, SiteError> {
+        let config = inline::config(access)?;
+        Ok(Self { gate: Gate::new(Snapshot::build(&config, None)?), name: file.to_owned(), left_out: None })
+    }
+
+    /// The file, as it was named.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What was left out, for standard error.
+    pub(crate) fn note(&self) -> Option<String> {
+        let refused = self.left_out.as_ref()?;
+        Some(format!(
+            "{}: judged by its routes and policies alone, as it could not be served here:\n{refused}",
+            self.name
+        ))
+    }
+
+    /// The gate that answers.
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// The configuration behind the gate.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        Arc::clone(self.gate.snapshot().config())
+    }
+
+    /// The routes in the order of the file.
+    pub(crate) fn routes(&self) -> Vec<Arc<Route>> {
+        self.gate.snapshot().routes().to_vec()
+    }
+
+    /// A route by its name.
+    pub(crate) fn route(&self, name: &str) -> Option<Arc<Route>> {
+        self.routes().into_iter().find(|route| &*route.name == name)
+    }
+}
+
+/// The configuration with every route's own policy and place. Routes with the same policy text share one program in
+/// the proxy, whose rules stand where the first of them wrote it; here each rule is wanted where it was written.
+fn placed(mut config: Arc<Config>, tree: &Node) -> Option<Arc<Config>> {
+    let shared = match tree.get("policies") {
+        Some(node) => SharedPolicies::new(node).ok()?.0,
+        None => SharedPolicies::default(),
+    };
+    let nodes = tree.get("routes")?.as_list()?;
+    let routes = &mut Arc::get_mut(&mut config)?.routes;
+    if routes.len() != nodes.len() {
+        return None;
+    }
+    for (route, node) in routes.iter_mut().zip(nodes) {
+        let route = Arc::get_mut(route)?;
+        route.policy = compile_route(node, &shared).ok()?.program;
+        route.line = node.place().line;
+    }
+    Some(config)
+}
