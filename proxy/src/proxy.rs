@@ -180,7 +180,7 @@ impl Proxy {
         let redirect = adopt(redirect.into_iter().collect())?.pop();
         let door = Arc::new(Gatekeeper::new(Arc::clone(&shared.published), Arc::clone(&shared.metrics)));
         let conf = ServerConf { upstream_keepalive_pool_size: UPSTREAM_POOL, max_retries: TRIES, ..ServerConf::default() };
-        let proxy = Arc::new(http_proxy(&Arc::new(conf), Traffic(Arc::clone(shared))));
+        let proxy = Arc::new(http_proxy(&Arc::new(conf), Traffic::new(Arc::clone(shared))));
         // What runs beside the connections ends with them, not before.
         let beside = CancellationToken::new();
         let _guard = beside.clone().drop_guard();

@@ -117,6 +117,11 @@ impl Context {
         &self.request_id
     }
 
+    /// Whether the request is a WebSocket handshake on its way.
+    pub(crate) fn is_upgrade(&self) -> bool {
+        matches!(&self.passage, Passage::Route(to) if to.kind == Kind::Upgrade)
+    }
+
     /// The request's head, once it is on its way.
     pub(crate) fn view(&self) -> Option<&RequestView<'static>> {
         match &self.passage {

@@ -8,6 +8,7 @@ mod judge;
 mod request_headers;
 mod respond;
 mod response_headers;
+mod tunnel;
 mod way;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use pingora_core::connectors::http::v1::Connector;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, Result};
@@ -35,15 +37,25 @@ const CLIENT_WRITE: Duration = Duration::from_secs(60);
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// The proxy as Pingora sees it.
-#[derive(Clone, Debug)]
-pub(crate) struct Traffic(pub(crate) Arc<Shared>);
+pub(crate) struct Traffic {
+    shared: Arc<Shared>,
+    /// Connections for upgrades, which are never shared.
+    tunnels: Connector,
+}
+
+impl Traffic {
+    /// Traffic through `shared`.
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, tunnels: Connector::new(None) }
+    }
+}
 
 #[async_trait]
 impl ProxyHttp for Traffic {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context::new(&self.0)
+        Context::new(&self.shared)
     }
 
     /// None: the default adds a disabled compressor to every request.
@@ -65,7 +77,14 @@ impl ProxyHttp for Traffic {
     }
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
-        respond::answer_or_pass(session, context).await
+        if respond::answer_or_pass(session, context).await? {
+            return Ok(true);
+        }
+        if context.is_upgrade() {
+            tunnel::carry(&self.tunnels, session, context).await?;
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     async fn upstream_peer(&self, _: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {

@@ -1,0 +1,141 @@
+//! WebSocket handshakes and what follows, by ourselves: Pingora ends an upgraded exchange at once when the
+//! 101 comes before it has noted the end of the (empty) request body, and a near upstream is that fast.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, StatusCode, Version, header};
+use pingora_core::connectors::http::v1::Connector;
+use pingora_core::protocols::http::HttpTask;
+use pingora_core::protocols::http::v1::client::HttpSession as Upstream;
+use pingora_core::{Error, ErrorType, Result};
+use pingora_http::RequestHeader;
+use pingora_proxy::Session;
+
+use super::{Context, again, failure, request_headers, response_headers, way};
+
+/// The longest an upstream may take to answer a handshake.
+const HANDSHAKE: Duration = Duration::from_secs(30);
+
+/// Carries an upgrade from handshake to end; whatever happens, the client has its answer then.
+///
+/// # Errors
+/// The client is gone, or the exchange may not go on.
+pub(crate) async fn carry(connector: &Connector, session: &mut Session, context: &mut Context) -> Result<()> {
+    match handshake(connector, session, context).await {
+        Ok((mut upstream, answer)) => exchange(session, context, &mut upstream, answer).await,
+        Err(error) => {
+            failure::answer(session, &error, context).await;
+            Ok(())
+        }
+    }
+}
+
+/// Connects, asks, and waits for the head of the answer.
+async fn handshake(connector: &Connector, session: &Session, context: &mut Context) -> Result<(Upstream, HttpTask)> {
+    loop {
+        let peer = way::peer(context).await?;
+        match connector.get_http_session(&*peer).await {
+            Ok((mut upstream, _)) => {
+                way::connected(context);
+                let request = request(session, context)?;
+                upstream.read_timeout = Some(HANDSHAKE);
+                upstream.write_timeout = peer.options.write_timeout;
+                upstream.write_request_header(Box::new(request)).await.map_err(|error| error.into_up())?;
+                let answer = upstream.read_response_task().await.map_err(|error| error.into_up())?;
+                // From now on silence is the exchange's to judge.
+                upstream.read_timeout = None;
+                return Ok((upstream, answer));
+            }
+            Err(mut error) => {
+                error.as_up();
+                let error = way::not_connected(context, error);
+                if !error.retry() {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// The handshake as it is sent on.
+fn request(session: &Session, context: &mut Context) -> Result<RequestHeader> {
+    let mut request: RequestHeader = session.req_header().clone();
+    let nominated: Vec<HeaderName> = request
+        .headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
+        .filter(|name| *name != header::HOST)
+        .collect();
+    for name in nominated {
+        request.remove_header(&name);
+    }
+    request.set_version(Version::HTTP_11);
+    request_headers::prepare(session, &mut request, context)?;
+    request.insert_header(header::CONNECTION, "Upgrade")?;
+    request.insert_header(header::UPGRADE, "websocket")?;
+    Ok(request)
+}
+
+/// Passes the answer on, and after a 101 everything, both ways, until one side is done.
+async fn exchange(session: &mut Session, context: &mut Context, upstream: &mut Upstream, answer: HttpTask) -> Result<()> {
+    let mut task = answer;
+    loop {
+        let upgraded = matches!(&task, HttpTask::Header(head, _) if head.status == StatusCode::SWITCHING_PROTOCOLS);
+        let last = task.is_end();
+        match &mut task {
+            HttpTask::Header(head, _) => response_headers::prepare(session, head, context)?,
+            HttpTask::Body(body, _) => note_sent(context, body.as_ref())?,
+            HttpTask::UpgradedBody(..) | HttpTask::Trailer(_) | HttpTask::Done | HttpTask::Failed(_) => {}
+        }
+        if upgraded {
+            let HttpTask::Header(head, _) = task else { return Ok(()) };
+            session.downstream_session.write_response_header(head).await?;
+            return both_ways(session, context, upstream).await;
+        }
+        session.downstream_session.response_duplex_vec(vec![task]).await?;
+        if last {
+            return Ok(());
+        }
+        task = upstream.read_response_task().await.map_err(|error| error.into_up())?;
+    }
+}
+
+async fn both_ways(session: &mut Session, context: &mut Context, upstream: &mut Upstream) -> Result<()> {
+    upstream.maybe_upgrade_body_writer();
+    let exchange = Arc::clone(&context.exchange);
+    loop {
+        // Both reads are cancel-safe: what was read lies in their sessions' buffers until it is handed out.
+        tokio::select! {
+            up = session.downstream_session.read_request_body() => {
+                let Some(bytes) = up? else { return Ok(()) };
+                context.received += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                exchange.active();
+                again::check(context)?;
+                upstream.write_body(&bytes).await.map_err(|error| error.into_up())?;
+            }
+            down = upstream.read_response_task() => match down.map_err(|error| error.into_up())? {
+                HttpTask::UpgradedBody(body, last) => {
+                    note_sent(context, body.as_ref())?;
+                    session.downstream_session.write_response_body(body.unwrap_or_default(), last).await?;
+                    if last {
+                        return Ok(());
+                    }
+                }
+                HttpTask::Done => return Ok(()),
+                HttpTask::Header(..) | HttpTask::Body(..) | HttpTask::Trailer(_) | HttpTask::Failed(_) => {
+                    return Err(Error::explain(ErrorType::InvalidHTTPHeader, "HTTP after an upgrade").into_up());
+                }
+            },
+        }
+    }
+}
+
+fn note_sent(context: &mut Context, body: Option<&Bytes>) -> Result<()> {
+    context.sent += u64::try_from(body.map_or(0, Bytes::len)).unwrap_or(u64::MAX);
+    context.exchange.active();
+    again::check(context)
+}
