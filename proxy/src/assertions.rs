@@ -48,7 +48,13 @@ pub(crate) struct Assertions(HashMap<Key, Signed>);
 
 impl Assertions {
     /// The assertion about `about`; `fresh` is told when one was signed.
-    pub(crate) fn signed(&self, about: About<'_>, keys: &AssertionKeys, random: &dyn Random, fresh: impl FnOnce()) -> HeaderValue {
+    pub(crate) fn signed(
+        &self,
+        about: About<'_>,
+        keys: &AssertionKeys,
+        random: &dyn Random,
+        fresh: impl FnOnce(),
+    ) -> HeaderValue {
         let About { identity, session, host, generation, now } = about;
         let key = Key { session: session.key, version: session.version, host: host.into(), generation };
         let cache = self.0.pin();

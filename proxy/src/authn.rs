@@ -37,7 +37,7 @@ pub enum AuthnEndpoint {
 /// The sign-in service as an upstream.
 #[derive(Debug)]
 pub(crate) enum AuthnPeer {
-    Unix(HttpPeer),
+    Unix(Box<HttpPeer>),
     Tls(RouteUpstreams),
 }
 
@@ -70,14 +70,15 @@ impl AuthnPeer {
                 peer.options.alpn = ALPN::H2;
                 peer.options.max_h2_streams = 100;
                 peer.options.connection_timeout = Some(Duration::from_secs(2));
-                Ok(Self::Unix(peer))
+                Ok(Self::Unix(Box::new(peer)))
             }
             AuthnEndpoint::Tls { url, ca, server_name, certificate } => {
                 let host: Arc<str> = url.host_str().ok_or_else(|| UnusableAuthn::Url(url.clone()))?.into();
                 let port = url.port_or_known_default().unwrap_or(443);
                 let upstream = Upstream { scheme: Scheme::Https, host, port, weight: 1 };
                 let digest = portcullis_keys::sha256(b"portcullis/authn");
-                let tls = UpstreamTls { ca, server_name, skip_verify: false, client_certificate: Some(certificate), digest };
+                let tls =
+                    UpstreamTls { ca, server_name, skip_verify: false, client_certificate: Some(certificate), digest };
                 Ok(Self::Tls(targets.of_upstream(&upstream, &tls)?))
             }
         }
@@ -86,7 +87,7 @@ impl AuthnPeer {
     /// The peer for one try; `None` if the name does not resolve.
     pub(crate) async fn peer(&self, tried: &[SocketAddr]) -> Option<(HttpPeer, Option<crate::upstream::Chosen>)> {
         match self {
-            Self::Unix(peer) => Some((peer.clone(), None)),
+            Self::Unix(peer) => Some((HttpPeer::clone(peer), None)),
             Self::Tls(upstreams) => {
                 upstreams.first_resolution().await;
                 let chosen = upstreams.choose(tried)?;

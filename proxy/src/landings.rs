@@ -40,7 +40,9 @@ impl Landings {
     /// Whether `session` was made a moment ago for `path`.
     pub(crate) fn has(&self, session: SessionKey, path: &str, now: Timestamp) -> bool {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.iter().any(|landing| landing.session == session && *landing.path == *path && now.since(landing.at) <= MEMORY)
+        recent
+            .iter()
+            .any(|landing| landing.session == session && *landing.path == *path && now.since(landing.at) <= MEMORY)
     }
 }
 

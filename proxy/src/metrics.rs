@@ -41,8 +41,14 @@ impl Metrics {
     /// # Errors
     /// A name that is taken: two proxies in one registry.
     pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let connections = counters(registry, "portcullis_proxy_connections_total", "Connections by what became of them.", &["outcome"])?;
-        let handshakes = counters(registry, "portcullis_proxy_handshakes_failed_total", "TLS handshakes that failed.", &["cause"])?;
+        let connections = counters(
+            registry,
+            "portcullis_proxy_connections_total",
+            "Connections by what became of them.",
+            &["outcome"],
+        )?;
+        let handshakes =
+            counters(registry, "portcullis_proxy_handshakes_failed_total", "TLS handshakes that failed.", &["cause"])?;
         let connections_open = IntGauge::new("portcullis_proxy_connections_open", "Open client connections.")?;
         registry.register(Box::new(connections_open.clone()))?;
         let request_seconds = Histogram::with_opts(
@@ -50,7 +56,12 @@ impl Metrics {
                 .buckets(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0]),
         )?;
         registry.register(Box::new(request_seconds.clone()))?;
-        let requests = counters(registry, "portcullis_proxy_requests_total", "Requests by route and status class.", &["route", "status"])?;
+        let requests = counters(
+            registry,
+            "portcullis_proxy_requests_total",
+            "Requests by route and status class.",
+            &["route", "status"],
+        )?;
         Ok(Self {
             connections_open,
             connections_accepted: connections.with_label_values(&["accepted"]),
@@ -62,13 +73,46 @@ impl Metrics {
             unrouted: RouteCounters::new(&requests, ""),
             requests,
             decisions: counters(registry, "portcullis_proxy_decisions_total", "Verdicts of the gate.", &["verdict"])?,
-            malformed: counters(registry, "portcullis_proxy_malformed_total", "Requests refused before routing.", &["cause"])?,
-            upstream_failures: counters(registry, "portcullis_proxy_upstream_failures_total", "Requests an upstream did not answer.", &["cause"])?,
-            upstream_retries: counter(registry, "portcullis_proxy_upstream_retries_total", "Requests sent to an upstream again.")?,
-            cuts: counters(registry, "portcullis_proxy_exchanges_cut_total", "Exchanges ended by us before their time.", &["cause"])?,
-            session_changes: counters(registry, "portcullis_proxy_session_changes_total", "Changes of sessions heard from the broker.", &["change"])?,
-            sign_in_steps: counters(registry, "portcullis_proxy_sign_in_steps_total", "Legs of sign-ins on route hosts.", &["step"])?,
-            assertions_signed: counter(registry, "portcullis_proxy_assertions_signed_total", "Identity assertions signed.")?,
+            malformed: counters(
+                registry,
+                "portcullis_proxy_malformed_total",
+                "Requests refused before routing.",
+                &["cause"],
+            )?,
+            upstream_failures: counters(
+                registry,
+                "portcullis_proxy_upstream_failures_total",
+                "Requests an upstream did not answer.",
+                &["cause"],
+            )?,
+            upstream_retries: counter(
+                registry,
+                "portcullis_proxy_upstream_retries_total",
+                "Requests sent to an upstream again.",
+            )?,
+            cuts: counters(
+                registry,
+                "portcullis_proxy_exchanges_cut_total",
+                "Exchanges ended by us before their time.",
+                &["cause"],
+            )?,
+            session_changes: counters(
+                registry,
+                "portcullis_proxy_session_changes_total",
+                "Changes of sessions heard from the broker.",
+                &["change"],
+            )?,
+            sign_in_steps: counters(
+                registry,
+                "portcullis_proxy_sign_in_steps_total",
+                "Legs of sign-ins on route hosts.",
+                &["step"],
+            )?,
+            assertions_signed: counter(
+                registry,
+                "portcullis_proxy_assertions_signed_total",
+                "Identity assertions signed.",
+            )?,
         })
     }
 

@@ -112,7 +112,11 @@ impl Proxy {
         let targets = Arc::new(Targets::default());
         let certificates = Certificates::new(&config.tls.certificates, fallback.as_ref())?;
         let certificates = Arc::new(ArcSwap::from_pointee(certificates));
-        let keys = Keys { credential: ring.credential()?, handover: ring.handover()?, assertion: assertion_keys(&config, &ring)? };
+        let keys = Keys {
+            credential: ring.credential()?,
+            handover: ring.handover()?,
+            assertion: assertion_keys(&config, &ring)?,
+        };
         let published = Published::new(Arc::clone(&config), None, &targets, &metrics)?;
         let tls = server_config(Arc::clone(&certificates), Tickets::new(&ring, &clock, &random))?;
         let (follower, doubts) = Follower::new();
@@ -133,7 +137,14 @@ impl Proxy {
             clock,
             random,
         });
-        let inside = Inside { shared, targets, certificates, tls, fallback: Mutex::new(fallback), doubts: Mutex::new(Some(doubts)) };
+        let inside = Inside {
+            shared,
+            targets,
+            certificates,
+            tls,
+            fallback: Mutex::new(fallback),
+            doubts: Mutex::new(Some(doubts)),
+        };
         Ok(Self(Arc::new(inside)))
     }
 
@@ -174,12 +185,18 @@ impl Proxy {
     ///
     /// # Errors
     /// A listener that the runtime cannot take.
-    pub async fn serve(&self, listeners: Vec<TcpListener>, redirect: Option<TcpListener>, drain: CancellationToken) -> io::Result<()> {
+    pub async fn serve(
+        &self,
+        listeners: Vec<TcpListener>,
+        redirect: Option<TcpListener>,
+        drain: CancellationToken,
+    ) -> io::Result<()> {
         let shared = &self.0.shared;
         let listeners = adopt(listeners)?;
         let redirect = adopt(redirect.into_iter().collect())?.pop();
         let door = Arc::new(Gatekeeper::new(Arc::clone(&shared.published), Arc::clone(&shared.metrics)));
-        let conf = ServerConf { upstream_keepalive_pool_size: UPSTREAM_POOL, max_retries: TRIES, ..ServerConf::default() };
+        let conf =
+            ServerConf { upstream_keepalive_pool_size: UPSTREAM_POOL, max_retries: TRIES, ..ServerConf::default() };
         let proxy = Arc::new(http_proxy(&Arc::new(conf), Traffic::new(Arc::clone(shared))));
         // What runs beside the connections ends with them, not before.
         let beside = CancellationToken::new();

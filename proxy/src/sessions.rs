@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use portcullis_broker_api::{BrokerClient, BrokerError, Change, EndReason, RedeemError, Replica, Resolved, UpstreamTokens};
+use portcullis_broker_api::{
+    BrokerClient, BrokerError, Change, EndReason, RedeemError, Replica, Resolved, UpstreamTokens,
+};
 use portcullis_identity::{Session, SessionKey, Timestamp};
 use tokio::sync::broadcast;
 

@@ -1,8 +1,8 @@
 //! The route host's legs of a sign-in (design §5, steps 1 and 6): the sealed request that sends a browser to
 //! the sign-in host, and the bind cookie that only this browser can bring back.
 
-use http::header::{COOKIE, REFERER};
 use http::HeaderMap;
+use http::header::{COOKIE, REFERER};
 use portcullis_config::Cookie;
 use portcullis_gate::{Audience, RequestView};
 use portcullis_handover::{Attempt, Bind, MAX_HAND_OVERS, ReturnPath, SignInRequest};
@@ -117,7 +117,9 @@ pub(crate) fn return_path(view: &RequestView<'_>, headers: &HeaderMap, keep_frag
     }
     let page = headers.get(REFERER).and_then(|value| Url::parse(value.to_str().ok()?).ok());
     let path = match page.filter(|page| page.scheme() == "https" && page.host_str() == Some(view.host())) {
-        Some(page) => ReturnPath::or_root(page.as_str().get(page.origin().ascii_serialization().len()..).unwrap_or("/")),
+        Some(page) => {
+            ReturnPath::or_root(page.as_str().get(page.origin().ascii_serialization().len()..).unwrap_or("/"))
+        }
         None => ReturnPath::root(),
     };
     (path, Fragment::Dropped)

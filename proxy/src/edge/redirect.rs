@@ -61,9 +61,8 @@ async fn answer(socket: TcpStream, public_port: u16, head_deadline: Duration) ->
 
 fn redirect(request: &Request<Incoming>, public_port: u16) -> Response<Empty<Bytes>> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
-    let host = match (hosts.next().and_then(|host| host.to_str().ok()), hosts.next()) {
-        (Some(host), None) => host,
-        _ => return bare(StatusCode::BAD_REQUEST),
+    let (Some(host), None) = (hosts.next().and_then(|host| host.to_str().ok()), hosts.next()) else {
+        return bare(StatusCode::BAD_REQUEST);
     };
     let target = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let Some(location) = location(host, target, public_port) else { return bare(StatusCode::BAD_REQUEST) };

@@ -58,7 +58,12 @@ struct Signals {
 
 impl Edge {
     /// An edge that serves `proxy` behind `tls`.
-    pub(crate) fn new(proxy: Arc<HttpProxy<Traffic>>, tls: Arc<ServerConfig>, door: Arc<Gatekeeper>, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        proxy: Arc<HttpProxy<Traffic>>,
+        tls: Arc<ServerConfig>,
+        door: Arc<Gatekeeper>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self { proxy, tls: TlsAcceptor::from(tls), door, metrics }
     }
 
@@ -85,7 +90,13 @@ impl Edge {
         connections.wait().await;
     }
 
-    async fn accept(self: Arc<Self>, listener: TcpListener, stop: CancellationToken, signals: Signals, connections: TaskTracker) {
+    async fn accept(
+        self: Arc<Self>,
+        listener: TcpListener,
+        stop: CancellationToken,
+        signals: Signals,
+        connections: TaskTracker,
+    ) {
         loop {
             // Cancel-safe: an accept that was not polled to its end has taken no connection.
             let (socket, address) = tokio::select! {
@@ -177,13 +188,25 @@ impl Guest {
         let mut h2 = default_h2_options();
         h2.max_concurrent_streams(H2_STREAMS);
         h2.max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX));
-        Self { proxy: Arc::clone(&edge.proxy), peer, head: limits.head, metrics: Arc::clone(&edge.metrics), options, h2, met: AtomicBool::new(false) }
+        Self {
+            proxy: Arc::clone(&edge.proxy),
+            peer,
+            head: limits.head,
+            metrics: Arc::clone(&edge.metrics),
+            options,
+            h2,
+            met: AtomicBool::new(false),
+        }
     }
 }
 
 #[async_trait]
 impl HttpServerApp for Guest {
-    async fn process_new_http(self: &Arc<Self>, session: ServerSession, shutdown: &ShutdownWatch) -> Option<ReusedHttpStream> {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
         let h2 = session.is_http2();
         self.met.store(true, Ordering::Relaxed);
         let exchange = Exchange::new(Arc::clone(&self.peer), self.head);

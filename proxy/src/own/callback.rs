@@ -36,12 +36,15 @@ pub(crate) async fn answer(session: &Session, context: &mut Context, asked: Aske
             // Several first tabs at once each brought a bind cookie and one was kept. Another tab has signed in since:
             // this one needs no hand-over, only its address.
             shared.metrics.sign_in_step("late");
-            let mut answer = portcullis_reply::redirect(&replies::caller(session, context, view), &own_url(view, path.as_str()));
+            let mut answer =
+                portcullis_reply::redirect(&replies::caller(session, context, view), &own_url(view, path.as_str()));
             if let Some(bind) = bind {
                 // Counted all the same: a route that this session does not satisfy would send us back here.
                 let sign_in = context.published.config.sign_in.clone();
                 let counted = bind.completed(attempt, now).value();
-                answer.headers_mut().append(header::SET_COOKIE, portcullis_reply::bind_cookie(&sign_in.cookie, &counted));
+                answer
+                    .headers_mut()
+                    .append(header::SET_COOKIE, portcullis_reply::bind_cookie(&sign_in.cookie, &counted));
             }
             return answer;
         }
@@ -55,7 +58,8 @@ pub(crate) async fn answer(session: &Session, context: &mut Context, asked: Aske
             shared.landings.note(who.key, path.as_str(), now);
             let credential = shared.keys.credential.mint(CredentialKind::Session, &hand_over.handle, view.host());
             let sign_in = context.published.config.sign_in.clone();
-            let mut answer = portcullis_reply::redirect(&replies::caller(session, context, view), &own_url(view, path.as_str()));
+            let mut answer =
+                portcullis_reply::redirect(&replies::caller(session, context, view), &own_url(view, path.as_str()));
             let cookies = [
                 portcullis_reply::session_cookie(&sign_in.cookie, &credential, who.expires_at, now),
                 portcullis_reply::bind_cookie(&sign_in.cookie, &bound.completed(hand_over.attempt, now).value()),
@@ -96,7 +100,7 @@ struct Failed {
 }
 
 /// A failed check starts again at step 1, counted so that it cannot go on for ever.
-fn again(session: &Session, context: &mut Context, view: &RequestView<'_>, failed: Failed) -> Answer {
+fn again(session: &Session, context: &Context, view: &RequestView<'_>, failed: Failed) -> Answer {
     let Failed { attempt, path, step, bind } = failed;
     let shared = std::sync::Arc::clone(&context.shared);
     shared.metrics.sign_in_step(step);

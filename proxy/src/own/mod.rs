@@ -60,12 +60,14 @@ fn portal(session: &Session, context: &Context, (view, presented): Asked<'_>) ->
 }
 
 /// The live session of whoever asks; else the answer that gets one.
-fn signed_in(session: &Session, context: &mut Context, asked: Asked<'_>) -> Result<std::sync::Arc<SignedIn>, Box<Answer>> {
+fn signed_in(session: &Session, context: &Context, asked: Asked<'_>) -> Result<std::sync::Arc<SignedIn>, Box<Answer>> {
     let (view, presented) = asked;
     let now = context.shared.now();
     match presented {
         Presented::Session(who) if !who.is_over(now) => Ok(std::sync::Arc::clone(who)),
-        Presented::Unavailable => Err(Box::new(portcullis_reply::unavailable(&replies::caller(session, context, view), replies::SOON))),
+        Presented::Unavailable => {
+            Err(Box::new(portcullis_reply::unavailable(&replies::caller(session, context, view), replies::SOON)))
+        }
         Presented::Anonymous | Presented::Rejected | Presented::Session(_) => {
             let wish = sign_in::Wish {
                 needs: Needs::default(),

@@ -13,7 +13,7 @@ use crate::sign_in::sign_in_page;
 use crate::traffic::Context;
 
 /// Answers `sign_out`.
-pub(crate) async fn answer(session: &Session, context: &mut Context, asked: Asked<'_>) -> Answer {
+pub(crate) async fn answer(session: &Session, context: &Context, asked: Asked<'_>) -> Answer {
     let (view, presented) = asked;
     let request = session.req_header();
     match request.method {
@@ -34,11 +34,14 @@ pub(crate) async fn answer(session: &Session, context: &mut Context, asked: Aske
                 return portcullis_reply::unavailable(&replies::caller(session, context, view), replies::SOON);
             }
             shared.metrics.sign_in_step("signed_out");
-            let order = SignOutOrder { host: view.host().to_owned(), session: who.key, return_to: None, issued: shared.now() };
+            let order =
+                SignOutOrder { host: view.host().to_owned(), session: who.key, return_to: None, issued: shared.now() };
             let sealed = order.seal(&shared.keys.handover, &context.published.config.sign_in.host, &*shared.random);
             format!("{}?o={sealed}", sign_in_page(context, view, "sign_out"))
         }
-        Presented::Unavailable => return portcullis_reply::unavailable(&replies::caller(session, context, view), replies::SOON),
+        Presented::Unavailable => {
+            return portcullis_reply::unavailable(&replies::caller(session, context, view), replies::SOON);
+        }
         // Nobody here, but perhaps on the sign-in host, which asks and ends what it finds.
         Presented::Anonymous | Presented::Rejected => sign_in_page(context, view, "sign_out"),
     };

@@ -93,7 +93,11 @@ impl Certificates {
             .exact
             .get(name.as_str())
             .or_else(|| name.split_once('.').and_then(|(_, rest)| self.wildcard.get(rest)))?;
-        choice.iter().find(|certified| certified.key.choose_scheme(schemes).is_some()).or_else(|| choice.first()).cloned()
+        choice
+            .iter()
+            .find(|certified| certified.key.choose_scheme(schemes).is_some())
+            .or_else(|| choice.first())
+            .cloned()
     }
 }
 

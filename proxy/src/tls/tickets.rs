@@ -45,7 +45,9 @@ impl ProducesTickets for Tickets {
 
     fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
         let today = TicketDay::of(self.clock.now());
-        [today, today.before()].into_iter().find_map(|day| self.ring.tickets(day).ok()?.open_bytes(RECEIVER, cipher).ok())
+        [today, today.before()]
+            .into_iter()
+            .find_map(|day| self.ring.tickets(day).ok()?.open_bytes(RECEIVER, cipher).ok())
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) const REVOKED: ErrorType = ErrorType::Custom("Revoked");
 pub(crate) fn check(context: &mut Context) -> Result<()> {
     let shared = Arc::clone(&context.shared);
     let exchange = Arc::clone(&context.exchange);
-    let Some(to) = context.to_route() else { return Ok(()) };
+    let Some(to) = context.routed() else { return Ok(()) };
     let epoch = shared.epoch();
     if epoch == to.epoch {
         return Ok(());
@@ -90,7 +90,7 @@ pub(crate) fn standing(to: &ToRoute, exchange: &Arc<crate::exchange::Exchange>) 
 pub(crate) fn enter(context: &mut Context) {
     let shared = Arc::clone(&context.shared);
     let exchange = Arc::clone(&context.exchange);
-    let Some(to) = context.to_route() else { return };
+    let Some(to) = context.routed() else { return };
     if to.registration.is_some() {
         return;
     }

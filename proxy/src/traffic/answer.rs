@@ -19,7 +19,8 @@ pub(crate) async fn write(session: &mut Session, context: &mut Context, response
     for (name, value) in &parts.headers {
         head.append_header(name.clone(), value.clone())?;
     }
-    let bodiless = parts.status.is_informational() || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let bodiless =
+        parts.status.is_informational() || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     // HTTP/2 says "no body" by its framing; gRPC clients stumble over a length in a trailers-only answer.
     let length_needed = !bodiless && (!body.is_empty() || session.req_header().version != Version::HTTP_2);
     if length_needed && !parts.headers.contains_key(header::CONTENT_LENGTH) {

@@ -132,7 +132,7 @@ impl Context {
     }
 
     /// The request on its way to an upstream of a route.
-    pub(crate) fn to_route(&mut self) -> Option<&mut ToRoute> {
+    pub(crate) fn routed(&mut self) -> Option<&mut ToRoute> {
         match &mut self.passage {
             Passage::Route(route) => Some(route),
             Passage::SignIn(_) | Passage::None => None,

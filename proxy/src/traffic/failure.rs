@@ -30,17 +30,21 @@ pub(crate) async fn answer(session: &mut Session, error: &Error, context: &mut C
 /// What failed; `None` if the client itself went away or was cut off.
 fn failure_of(error: &Error) -> Option<Failure> {
     use ErrorType::{
-        ConnectNoRoute, ConnectProxyFailure, ConnectRefused, ConnectTimedout, ConnectError, HTTPStatus, InvalidCert, ReadTimedout,
-        TLSHandshakeFailure, TLSHandshakeTimedout, WriteTimedout,
+        ConnectError, ConnectNoRoute, ConnectProxyFailure, ConnectRefused, ConnectTimedout, HTTPStatus, InvalidCert,
+        ReadTimedout, TLSHandshakeFailure, TLSHandshakeTimedout, WriteTimedout,
     };
     match (error.esource(), error.etype()) {
         (_, kind) if *kind == REVOKED => None,
         (_, HTTPStatus(_)) => Some(Failure::Internal),
         (ErrorSource::Downstream, _) => None,
         (ErrorSource::Upstream, kind) if *kind == NO_ADDRESS => Some(Failure::NoAddress),
-        (ErrorSource::Upstream, ConnectRefused | ConnectNoRoute | ConnectError | ConnectProxyFailure) => Some(Failure::Connect),
+        (ErrorSource::Upstream, ConnectRefused | ConnectNoRoute | ConnectError | ConnectProxyFailure) => {
+            Some(Failure::Connect)
+        }
         (ErrorSource::Upstream, TLSHandshakeFailure | InvalidCert) => Some(Failure::Tls),
-        (ErrorSource::Upstream, ConnectTimedout | TLSHandshakeTimedout | ReadTimedout | WriteTimedout) => Some(Failure::TimedOut),
+        (ErrorSource::Upstream, ConnectTimedout | TLSHandshakeTimedout | ReadTimedout | WriteTimedout) => {
+            Some(Failure::TimedOut)
+        }
         (ErrorSource::Upstream, _) => Some(Failure::BrokeOff),
         (ErrorSource::Internal | ErrorSource::Unset, _) => Some(Failure::Internal),
     }

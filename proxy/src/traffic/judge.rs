@@ -2,7 +2,9 @@
 
 use http::{HeaderMap, header};
 use pingora_proxy::Session;
-use portcullis_gate::{Destination, Found, Malformed, OwnPath, Presented, RequestHead, RequestView, TlsFacts, Verdict, find};
+use portcullis_gate::{
+    Destination, Found, Malformed, OwnPath, Presented, RequestHead, RequestView, TlsFacts, Verdict, find,
+};
 
 use super::Context;
 use crate::access::Outcome;
@@ -43,11 +45,12 @@ pub(crate) async fn judge(session: &Session, context: &mut Context) -> Judged {
         return Judged::SignIn(view);
     }
     let now = shared.now();
-    let presented = match find(&header.headers, view.host(), &shared.keys.credential, &context.published.config.sign_in.cookie) {
-        Found::Nothing => Presented::Anonymous,
-        Found::Rejected => Presented::Rejected,
-        Found::Credential(key) => shared.present(key, now).await,
-    };
+    let presented =
+        match find(&header.headers, view.host(), &shared.keys.credential, &context.published.config.sign_in.cookie) {
+            Found::Nothing => Presented::Anonymous,
+            Found::Rejected => Presented::Rejected,
+            Found::Credential(key) => shared.present(key, now).await,
+        };
     match destination {
         Destination::Own(path) => {
             let view = view.into_owned();

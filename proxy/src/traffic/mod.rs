@@ -91,7 +91,12 @@ impl ProxyHttp for Traffic {
         way::peer(context).await
     }
 
-    async fn upstream_request_filter(&self, session: &mut Session, request: &mut RequestHeader, context: &mut Context) -> Result<()> {
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        context: &mut Context,
+    ) -> Result<()> {
         request_headers::prepare(session, request, context)
     }
 
@@ -108,14 +113,25 @@ impl ProxyHttp for Traffic {
         Ok(())
     }
 
-    async fn request_body_filter(&self, _: &mut Session, body: &mut Option<Bytes>, end: bool, context: &mut Context) -> Result<()> {
+    async fn request_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        context: &mut Context,
+    ) -> Result<()> {
         let bytes = body.as_ref().map_or(0, Bytes::len);
         context.received += u64::try_from(bytes).unwrap_or(u64::MAX);
         context.exchange.body_passed(end);
         again::check(context)
     }
 
-    async fn upstream_response_filter(&self, session: &mut Session, response: &mut ResponseHeader, context: &mut Context) -> Result<()> {
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> Result<()> {
         response_headers::prepare(session, response, context)
     }
 
@@ -137,7 +153,14 @@ impl ProxyHttp for Traffic {
         way::not_connected(context, error)
     }
 
-    fn error_while_proxy(&self, _: &HttpPeer, session: &mut Session, error: Box<Error>, context: &mut Context, reused: bool) -> Box<Error> {
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        context: &mut Context,
+        reused: bool,
+    ) -> Box<Error> {
         way::broke_off(session, context, error, reused)
     }
 

@@ -15,8 +15,16 @@ use crate::assertions::About;
 use crate::shared::Shared;
 
 /// Fields about one hop (RFC 9110 §7.6.1), and credentials for a proxy: they end here.
-const HOP: [&str; 8] =
-    ["connection", "keep-alive", "proxy-connection", "te", "trailer", "http2-settings", "proxy-authorization", "proxy-authenticate"];
+const HOP: [&str; 8] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "http2-settings",
+    "proxy-authorization",
+    "proxy-authenticate",
+];
 
 /// Fields by which a proxy tells of its client: ours to say, so nobody else's word passes.
 const FORWARDING: [&str; 8] = [
@@ -107,7 +115,10 @@ fn strip(request: &mut RequestHeader, upgrade: bool, ours: impl Fn(&[u8]) -> boo
 /// Whether a server behind us may read `name` as `field`: case is gone, `_` and `.` stand for `-` there.
 fn alike(name: &str, field: &str) -> bool {
     name.len() == field.len()
-        && name.bytes().zip(field.bytes()).all(|(one, other)| one == other || (other == b'-' && matches!(one, b'_' | b'.')))
+        && name
+            .bytes()
+            .zip(field.bytes())
+            .all(|(one, other)| one == other || (other == b'-' && matches!(one, b'_' | b'.')))
 }
 
 /// Who the client is.
@@ -182,7 +193,8 @@ fn fill(parts: &[TemplatePart], to: &ToRoute, shared: &Shared, sent: &HeaderMap)
 
 /// Path, query and host as they are sent: what was judged.
 fn aim(request: &mut RequestHeader, host: &str, target: &str) -> Result<()> {
-    let uri = http::Uri::try_from(target).map_err(|error| Error::because(ErrorType::InternalError, "request target", error))?;
+    let uri = http::Uri::try_from(target)
+        .map_err(|error| Error::because(ErrorType::InternalError, "request target", error))?;
     request.set_uri(uri);
     request.insert_header(header::HOST, host)
 }

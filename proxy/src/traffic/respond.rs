@@ -3,8 +3,11 @@
 use http::{HeaderValue, header};
 use pingora_core::Result;
 use pingora_proxy::Session;
+use portcullis_broker_api::{BrokerError, UpstreamTokens};
 use portcullis_config::{Action, Route, TemplatePart};
-use portcullis_gate::{Audience, Challenge, Grant, Malformed, Refusal, RequestView, Verdict, redirect_location, rewrite_path};
+use portcullis_gate::{
+    Audience, Challenge, Grant, Malformed, Refusal, RequestView, Verdict, redirect_location, rewrite_path,
+};
 use portcullis_handover::ReturnPath;
 use portcullis_reply::{Fragment, LoopFacts};
 
@@ -55,7 +58,10 @@ fn to_sign_in(session: &mut Session, context: &mut Context, view: RequestView<'s
     let most = context.published.config.limits.sign_ins_per_prefix;
     let address = view.client_address().unwrap_or_else(|| context.exchange.peer.address.ip());
     if !context.shared.sign_ins.admit(address, most, context.shared.now()) {
-        return Some(portcullis_reply::too_many_requests(&replies::caller(session, context, &view), replies::TOO_OFTEN));
+        return Some(portcullis_reply::too_many_requests(
+            &replies::caller(session, context, &view),
+            replies::TOO_OFTEN,
+        ));
     }
     let body = Some(context.published.config.limits.body_progress).filter(|_| !session.is_body_empty());
     context.exchange.limit(crate::exchange::Deadlines { body, ..Default::default() });
@@ -78,7 +84,11 @@ async fn forward(
     match &route.action {
         Action::Redirect(redirect) => {
             let location = redirect_location(&route, redirect, &view);
-            return Some(portcullis_reply::redirect_route(&replies::caller(session, context, &view), &location, redirect.status));
+            return Some(portcullis_reply::redirect_route(
+                &replies::caller(session, context, &view),
+                &location,
+                redirect.status,
+            ));
         }
         Action::Respond { status, body } => {
             return Some(portcullis_reply::fixed(&replies::caller(session, context, &view), *status, body));
@@ -92,22 +102,18 @@ async fn forward(
     }
     let Ok(path) = rewrite_path(&route, &view) else {
         context.record.outcome = crate::access::Outcome::Malformed(Malformed::PathHiddenDots.label());
-        return Some(portcullis_reply::malformed(&replies::caller(session, context, &view), &Malformed::PathHiddenDots));
+        return Some(portcullis_reply::malformed(
+            &replies::caller(session, context, &view),
+            &Malformed::PathHiddenDots,
+        ));
     };
     let mut target = path.into_owned();
     if let Some(query) = view.query() {
         target.push('?');
         target.push_str(query);
     }
-    let tokens = match &grant.session {
-        Some(who) if injects_tokens(&route) => match shared.sessions.tokens(&who.key, &route.name).await {
-            Ok(tokens) => tokens,
-            Err(error) => {
-                tracing::debug!(%error, request.id = context.id(), "tokens to inject cannot be had");
-                return Some(replies::failure(session, context, replies::Failure::Token));
-            }
-        },
-        _ => None,
+    let Ok(tokens) = tokens(&grant, context).await else {
+        return Some(replies::failure(session, context, replies::Failure::Token));
     };
     let Some(state) = context.published.route(&route).cloned() else {
         // A generation that is two swaps old: the client asks again and meets the newest.
@@ -141,24 +147,37 @@ async fn forward(
     None
 }
 
+/// The tokens that the route injects, if it injects any.
+async fn tokens(grant: &Grant, context: &Context) -> std::result::Result<Option<UpstreamTokens>, BrokerError> {
+    match &grant.session {
+        Some(who) if injects_tokens(&grant.route) => {
+            let tokens = context.shared.sessions.tokens(&who.key, &grant.route.name).await;
+            tokens.inspect_err(
+                |error| tracing::debug!(%error, request.id = context.id(), "tokens to inject cannot be had"),
+            )
+        }
+        Some(_) | None => Ok(None),
+    }
+}
+
 fn challenged(session: &Session, context: &mut Context, challenge: Challenge, view: &RequestView<'_>) -> Answer {
     let shared = std::sync::Arc::clone(&context.shared);
     let now = shared.now();
-    let landed = challenge
-        .session
-        .as_ref()
-        .is_some_and(|session| shared.landings.has(session.key, &view.path_and_query(), now));
+    let landed =
+        challenge.session.as_ref().is_some_and(|session| shared.landings.has(session.key, &view.path_and_query(), now));
     let verdict = if landed { Verdict::Challenge(challenge).after_sign_in() } else { Verdict::Challenge(challenge) };
     context.record.decided(&verdict);
     match verdict {
         Verdict::Challenge(challenge) => {
             shared.metrics.decided("challenge");
-            let (return_path, fragment) = sign_in::return_path(view, &session.req_header().headers, challenge.route.exchange.keep_fragment);
-            let begun = sign_in::begin(context, view, &session.req_header().headers, sign_in::Wish {
-                needs: challenge.needs,
-                return_path,
-                least_attempt: 0,
-            });
+            let (return_path, fragment) =
+                sign_in::return_path(view, &session.req_header().headers, challenge.route.exchange.keep_fragment);
+            let begun = sign_in::begin(
+                context,
+                view,
+                &session.req_header().headers,
+                sign_in::Wish { needs: challenge.needs, return_path, least_attempt: 0 },
+            );
             begun_answer(session, context, view, Begin { begun, clear: challenge.clear_cookie, fragment })
         }
         Verdict::Refuse(refusal) => {
@@ -180,7 +199,7 @@ pub(crate) struct Begin {
 }
 
 /// The answer that sends somebody to sign in.
-pub(crate) fn begun_answer(session: &Session, context: &mut Context, view: &RequestView<'_>, begin: Begin) -> Answer {
+pub(crate) fn begun_answer(session: &Session, context: &Context, view: &RequestView<'_>, begin: Begin) -> Answer {
     let Begin { begun, clear, fragment } = begin;
     let sign_in = context.published.config.sign_in.clone();
     let mut cookies: Vec<HeaderValue> = Vec::new();
@@ -211,7 +230,7 @@ pub(crate) fn loop_page(session: &Session, context: &Context, view: &RequestView
     portcullis_reply::loop_diagnostic(&replies::caller(session, context, view), &facts)
 }
 
-fn refused(session: &Session, context: &mut Context, refusal: &Refusal, view: &RequestView<'_>) -> Answer {
+fn refused(session: &Session, context: &Context, refusal: &Refusal, view: &RequestView<'_>) -> Answer {
     let another_account = refusal.session.is_some().then(|| {
         let wish = sign_in::Wish {
             needs: refusal.route.as_ref().map(|route| route.needs.clone()).unwrap_or_default(),
@@ -242,7 +261,8 @@ fn kind_of(session: &Session, view: &RequestView<'_>) -> Kind {
         Audience::WebSocket => Kind::Upgrade,
         Audience::Grpc => Kind::Grpc,
         Audience::Navigation | Audience::Script | Audience::Preflight | Audience::Unsafe => {
-            let accept = session.req_header().headers.get(header::ACCEPT).map(HeaderValue::as_bytes).unwrap_or_default();
+            let accept =
+                session.req_header().headers.get(header::ACCEPT).map(HeaderValue::as_bytes).unwrap_or_default();
             if accept.starts_with(b"text/event-stream") { Kind::Events } else { Kind::Plain }
         }
     }

@@ -37,7 +37,7 @@ fn edit(response: &mut ResponseHeader, context: &mut Context) -> Result<()> {
     forget_our_cookies(response, &sign_in.cookie)?;
     // Whoever has a question about a permitted answer needs its id as much as after a refusal.
     response.insert_header("x-request-id", context.id().to_owned())?;
-    let Some(to) = context.to_route() else { return Ok(()) };
+    let Some(to) = context.routed() else { return Ok(()) };
     for (name, value) in &to.grant.route.headers.set_response {
         response.insert_header(name.clone(), value.clone())?;
     }
@@ -58,7 +58,8 @@ fn forget_our_cookies(response: &mut ResponseHeader, cookie: &Cookie) -> Result<
     if !response.headers.get_all(header::SET_COOKIE).iter().any(ours) {
         return Ok(());
     }
-    let kept: Vec<HeaderValue> = response.headers.get_all(header::SET_COOKIE).iter().filter(|value| !ours(value)).cloned().collect();
+    let kept: Vec<HeaderValue> =
+        response.headers.get_all(header::SET_COOKIE).iter().filter(|value| !ours(value)).cloned().collect();
     response.remove_header(&header::SET_COOKIE);
     for value in kept {
         response.append_header(header::SET_COOKIE, value)?;
@@ -71,13 +72,14 @@ fn last(session: &Session, response: &ResponseHeader, context: &mut Context) {
     let body_progress = context.published.config.limits.body_progress;
     let exchange = std::sync::Arc::clone(&context.exchange);
     let head_only = session.req_header().method == http::Method::HEAD;
-    let Some(to) = context.to_route() else { return };
+    let Some(to) = context.routed() else { return };
     let kind = response.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     if kind.get(..17).is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream")) && to.kind == Kind::Plain {
         to.kind = Kind::Events;
         exchange.limit(way::deadlines(to, body_progress));
     }
-    let length = response.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let length =
+        response.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let bodiless = head_only || matches!(response.status.as_u16(), 204 | 304);
     let lasts = to.kind != Kind::Plain || (!bodiless && length.is_none_or(|length| length >= LONG_BODY));
     if lasts {

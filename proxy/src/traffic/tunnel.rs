@@ -81,7 +81,12 @@ fn request(session: &Session, context: &mut Context) -> Result<RequestHeader> {
 }
 
 /// Passes the answer on, and after a 101 everything, both ways, until one side is done.
-async fn exchange(session: &mut Session, context: &mut Context, upstream: &mut Upstream, answer: HttpTask) -> Result<()> {
+async fn exchange(
+    session: &mut Session,
+    context: &mut Context,
+    upstream: &mut Upstream,
+    answer: HttpTask,
+) -> Result<()> {
     let mut task = answer;
     loop {
         let upgraded = matches!(&task, HttpTask::Header(head, _) if head.status == StatusCode::SWITCHING_PROTOCOLS);

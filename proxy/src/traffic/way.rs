@@ -26,8 +26,11 @@ pub(crate) async fn peer(context: &mut Context) -> Result<Box<HttpPeer>> {
     match &mut context.passage {
         Passage::Route(to) => route_peer(to).await,
         Passage::SignIn(to) => {
-            let (mut peer, chosen) =
-                shared.authn.peer(&to.tries.addresses).await.ok_or_else(|| Error::explain(NO_ADDRESS, "sign-in service").into_up())?;
+            let (mut peer, chosen) = shared
+                .authn
+                .peer(&to.tries.addresses)
+                .await
+                .ok_or_else(|| Error::explain(NO_ADDRESS, "sign-in service").into_up())?;
             peer.options.http_upstream_request_policy.h1_upgrade = H1UpgradePolicy::Deny;
             to.tries.addresses.extend(chosen.as_ref().map(|chosen| chosen.endpoint.address));
             to.chosen = chosen;
@@ -38,7 +41,8 @@ pub(crate) async fn peer(context: &mut Context) -> Result<Box<HttpPeer>> {
 }
 
 async fn route_peer(to: &mut ToRoute) -> Result<Box<HttpPeer>> {
-    let upstreams = to.state.upstreams.as_ref().ok_or_else(|| Error::explain(NO_ADDRESS, "route has no upstream").into_up())?;
+    let upstreams =
+        to.state.upstreams.as_ref().ok_or_else(|| Error::explain(NO_ADDRESS, "route has no upstream").into_up())?;
     let chosen = match upstreams.choose(&to.tries.addresses) {
         Some(chosen) => chosen,
         None => {
@@ -85,7 +89,7 @@ pub(crate) fn deadlines(to: &ToRoute, body_progress: Duration) -> Deadlines {
 }
 
 /// A connection is there: the address is well.
-pub(crate) fn connected(context: &mut Context) {
+pub(crate) fn connected(context: &Context) {
     let chosen = match &context.passage {
         Passage::Route(to) => to.chosen.as_ref(),
         Passage::SignIn(to) => to.chosen.as_ref(),
@@ -118,7 +122,7 @@ pub(crate) fn not_connected(context: &mut Context, mut error: Box<Error>) -> Box
 
 /// A connection broke under a request: only what may be sent twice is sent again, and only if nothing came
 /// back on a connection from the pool (the origin had closed it) or nothing was sent.
-pub(crate) fn broke_off(session: &mut Session, context: &mut Context, error: Box<Error>, reused: bool) -> Box<Error> {
+pub(crate) fn broke_off(session: &Session, context: &mut Context, error: Box<Error>, reused: bool) -> Box<Error> {
     let mut error = error;
     let answered = session.response_written().is_some();
     let whole = !session.as_ref().retry_buffer_truncated();

@@ -53,7 +53,11 @@ impl Targets {
     ///
     /// # Errors
     /// A CA or client certificate that cannot be used.
-    pub(crate) fn of_upstream(&self, upstream: &Upstream, tls: &UpstreamTls) -> Result<RouteUpstreams, UnusableUpstream> {
+    pub(crate) fn of_upstream(
+        &self,
+        upstream: &Upstream,
+        tls: &UpstreamTls,
+    ) -> Result<RouteUpstreams, UnusableUpstream> {
         Ok(RouteUpstreams::new(vec![(self.target(upstream), PeerTemplate::new(upstream, tls)?, upstream.weight)]))
     }
 

@@ -72,7 +72,9 @@ impl RouteUpstreams {
     /// Whether the budget has a retry; takes it.
     pub(crate) fn may_retry(&self) -> bool {
         self.budget
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |saved| (saved >= RETRY_COST).then_some(saved - RETRY_COST))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |saved| {
+                (saved >= RETRY_COST).then_some(saved - RETRY_COST)
+            })
             .is_ok()
     }
 

@@ -14,12 +14,12 @@ use tokio_rustls::client::TlsStream;
 use crate::world::World;
 
 /// The longest a test waits for anything.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub type Tls = TlsStream<TcpStream>;
+pub(crate) type Tls = TlsStream<TcpStream>;
 
 impl World {
-    pub fn tls_config(&self, alpn: &[&[u8]]) -> ClientConfig {
+    pub(crate) fn tls_config(&self, alpn: &[&[u8]]) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.root.clone()).unwrap();
         let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
@@ -27,29 +27,29 @@ impl World {
         config
     }
 
-    pub async fn try_tls(&self, name: &str, alpn: &[&[u8]]) -> std::io::Result<Tls> {
+    pub(crate) async fn try_tls(&self, name: &str, alpn: &[&[u8]]) -> std::io::Result<Tls> {
         let socket = TcpStream::connect(self.address).await?;
         let connector = TlsConnector::from(Arc::new(self.tls_config(alpn)));
         connector.connect(ServerName::try_from(name.to_owned()).unwrap(), socket).await
     }
 
-    pub async fn tls(&self, name: &str) -> Tls {
+    pub(crate) async fn tls(&self, name: &str) -> Tls {
         self.try_tls(name, &[b"http/1.1"]).await.unwrap()
     }
 
     /// Sends bytes and reads until the proxy closes.
-    pub async fn raw(&self, name: &str, request: &str) -> String {
+    pub(crate) async fn raw(&self, name: &str, request: &str) -> String {
         let mut stream = self.tls(name).await;
         stream.write_all(request.as_bytes()).await.unwrap();
         read_all(&mut stream).await
     }
 
     /// A GET with further header lines, each with its line end.
-    pub async fn get(&self, host: &str, path: &str, lines: &str) -> String {
+    pub(crate) async fn get(&self, host: &str, path: &str, lines: &str) -> String {
         self.raw(host, &format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{lines}Connection: close\r\n\r\n")).await
     }
 
-    pub async fn h2(&self, name: &str) -> h2::client::SendRequest<Bytes> {
+    pub(crate) async fn h2(&self, name: &str) -> h2::client::SendRequest<Bytes> {
         let stream = self.try_tls(name, &[b"h2"]).await.unwrap();
         let (send, connection) = h2::client::handshake(stream).await.unwrap();
         tokio::spawn(connection);
@@ -58,14 +58,14 @@ impl World {
 }
 
 /// Everything until the end, which may be abrupt.
-pub async fn read_all(stream: &mut Tls) -> String {
+pub(crate) async fn read_all(stream: &mut Tls) -> String {
     let mut bytes = Vec::new();
     drop(tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("connection stays open"));
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Reads until `mark` has come.
-pub async fn read_until(stream: &mut Tls, mark: &str) -> String {
+pub(crate) async fn read_until(stream: &mut Tls, mark: &str) -> String {
     let mut text = String::new();
     let mut buffer = [0; 4096];
     while !text.contains(mark) {
@@ -76,12 +76,12 @@ pub async fn read_until(stream: &mut Tls, mark: &str) -> String {
     text
 }
 
-pub fn status(answer: &str) -> u16 {
+pub(crate) fn status(answer: &str) -> u16 {
     answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("no status in {answer:?}"))
 }
 
 /// The values of a header, in order.
-pub fn values<'a>(answer: &'a str, name: &str) -> Vec<&'a str> {
+pub(crate) fn values<'a>(answer: &'a str, name: &str) -> Vec<&'a str> {
     let head = answer.split("\r\n\r\n").next().unwrap_or_default();
     head.lines()
         .filter_map(|line| line.split_once(':'))

@@ -33,8 +33,11 @@ async fn h2_is_forwarded_and_many_streams_share_a_connection() {
     let mut client = world.h2("wiki.test").await;
     let mut answers = Vec::new();
     for number in 0..10 {
-        let request =
-            Request::get(format!("https://wiki.test/{number}")).header("cookie", &cookie).header("x-plain", "1").body(()).unwrap();
+        let request = Request::get(format!("https://wiki.test/{number}"))
+            .header("cookie", &cookie)
+            .header("x-plain", "1")
+            .body(())
+            .unwrap();
         answers.push(client.send_request(request, true).unwrap().0);
     }
     for answer in answers {
@@ -94,7 +97,12 @@ async fn every_request_has_a_decision_record_without_its_query() {
     let world = World::start().await;
     world.get("open.test", "/a?secret=1", "").await;
     world.get("wiki.test", "/b?secret=2", "Accept: text/html\r\n").await;
-    world.raw("open.test", "GET / HTTP/1.1\r\nHost: open.test\r\nContent-Length: 1\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx").await;
+    world
+        .raw(
+            "open.test",
+            "GET / HTTP/1.1\r\nHost: open.test\r\nContent-Length: 1\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx",
+        )
+        .await;
     let records = world.proxy.decisions();
     let words: Vec<&str> = records.iter().map(|record| record.decision).collect();
     assert_eq!(words, ["permit", "challenge", "malformed"]);

@@ -34,7 +34,11 @@ async fn our_headers_in_any_spelling_reach_no_upstream() {
     assert_eq!(world.upstream.last().header("x-portcullis-jwt-assertion"), None);
     // HTTP/2 too, where Pingora cleans less.
     let mut client = world.h2("wiki.test").await;
-    let request = Request::get("https://wiki.test/").header("cookie", &cookie).header("x_portcullis_claim_email", "forged").body(()).unwrap();
+    let request = Request::get("https://wiki.test/")
+        .header("cookie", &cookie)
+        .header("x_portcullis_claim_email", "forged")
+        .body(())
+        .unwrap();
     assert_eq!(client.send_request(request, true).unwrap().0.await.unwrap().status(), 200);
     nothing_forged(&world, "h2").await;
 }
@@ -66,7 +70,9 @@ async fn our_cookies_stay_here_and_the_others_pass() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_upstream_receives_the_path_that_was_judged() {
     let world = World::start().await;
-    for (sent, received) in [("/a/./b/../c", "/a/c"), ("/%61/%62", "/a/b"), ("/a//b", "/a/b"), ("/x?y=/../z", "/x?y=/../z")] {
+    for (sent, received) in
+        [("/a/./b/../c", "/a/c"), ("/%61/%62", "/a/b"), ("/a//b", "/a/b"), ("/x?y=/../z", "/x?y=/../z")]
+    {
         assert_eq!(status(&world.get("open.test", sent, "").await), 200, "{sent}");
         assert_eq!(world.upstream.last().target, received, "{sent}");
     }
@@ -82,7 +88,10 @@ async fn the_ambiguous_is_refused_and_its_plain_twin_served() {
     let world = World::start().await;
     let cases = [
         ("POST / HTTP/1.1\r\nHost: open.test\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello", 200),
-        ("POST / HTTP/1.1\r\nHost: open.test\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 200),
+        (
+            "POST / HTTP/1.1\r\nHost: open.test\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            200,
+        ),
         ("POST / HTTP/1.1\r\nHost: open.test\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
         ("POST / HTTP/1.1\r\nHost: open.test\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 400),
         ("POST / HTTP/1.1\r\nHost: open.test\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", 400),
@@ -125,7 +134,8 @@ async fn a_refused_request_leaves_nothing_for_the_next() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pipelined_requests_are_answered_in_order() {
     let world = World::start().await;
-    let two = "GET /one HTTP/1.1\r\nHost: open.test\r\n\r\nGET /two HTTP/1.1\r\nHost: open.test\r\nConnection: close\r\n\r\n";
+    let two =
+        "GET /one HTTP/1.1\r\nHost: open.test\r\n\r\nGET /two HTTP/1.1\r\nHost: open.test\r\nConnection: close\r\n\r\n";
     let answer = world.raw("open.test", two).await;
     assert_eq!(answer.matches("HTTP/1.1 200").count(), 2, "{answer}");
     assert_eq!(world.upstream.last().target, "/two");

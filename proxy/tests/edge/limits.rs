@@ -103,11 +103,17 @@ async fn names_without_a_certificate_get_no_handshake() {
 #[tokio::test(flavor = "multi_thread")]
 async fn plain_http_is_sent_to_https_and_nothing_else() {
     let world = World::start().await;
-    for (request, expected) in [("GET /a?b HTTP/1.1\r\nHost: wiki.test\r\n\r\n", 301), ("POST /a?b HTTP/1.1\r\nHost: wiki.test\r\n\r\n", 308)] {
+    for (request, expected) in
+        [("GET /a?b HTTP/1.1\r\nHost: wiki.test\r\n\r\n", 301), ("POST /a?b HTTP/1.1\r\nHost: wiki.test\r\n\r\n", 308)]
+    {
         let mut plain = TcpStream::connect(world.redirect).await.unwrap();
         plain.write_all(request.as_bytes()).await.unwrap();
         let answer = String::from_utf8(until_closed(&mut plain).await).unwrap();
-        assert_eq!((status(&answer), values(&answer, "location")), (expected, vec!["https://wiki.test/a?b"]), "{answer}");
+        assert_eq!(
+            (status(&answer), values(&answer, "location")),
+            (expected, vec!["https://wiki.test/a?b"]),
+            "{answer}"
+        );
     }
     let mut long = TcpStream::connect(world.redirect).await.unwrap();
     long.write_all(format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(20_000)).as_bytes()).await.unwrap();

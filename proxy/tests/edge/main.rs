@@ -1,13 +1,24 @@
 //! The proxy over real sockets: a TLS client in front, an upstream behind, sessions of the test's own.
 
+#[cfg(test)]
 mod client;
+#[cfg(test)]
 mod forwarding;
+#[cfg(test)]
 mod hygiene;
+#[cfg(test)]
 mod limits;
+#[cfg(test)]
 mod revocation;
+#[cfg(test)]
 mod sessions;
+#[cfg(test)]
 mod sign_in;
+#[cfg(test)]
 mod streams;
+#[cfg(test)]
 mod upstream;
+#[cfg(test)]
 mod upstreams;
+#[cfg(test)]
 mod world;

@@ -36,7 +36,10 @@ async fn an_ended_session_closes_its_silent_streams_and_nobody_elses() {
     let mut bystander = websocket(&world, "wiki.test", &format!("Cookie: {other}\r\n")).await;
     let mut public = events(&world, "open.test", "").await;
     let mut client = world.h2("wiki.test").await;
-    let request = Request::get("https://wiki.test/sse").header("cookie", cookie[8..].trim()).body(()).unwrap();
+    let request = Request::get("https://wiki.test/sse")
+        .header("cookie", cookie.strip_prefix("Cookie: ").unwrap().trim())
+        .body(())
+        .unwrap();
     let mut body = client.send_request(request, true).unwrap().0.await.unwrap().into_body();
     world.sessions.end_now(&key);
     closes_soon(&mut socket).await;
@@ -69,7 +72,10 @@ async fn no_byte_passes_after_the_end_in_either_direction() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_claims_or_policy_is_judged_and_what_is_still_allowed_stays() {
-    let routes = ROUTES.replace("name: wiki, from: https://wiki.test, to: http://UP, allow_any_authenticated_user: true", "name: wiki, from: https://wiki.test, to: http://UP, allowed_domains: [corp.test]");
+    let routes = ROUTES.replace(
+        "name: wiki, from: https://wiki.test, to: http://UP, allow_any_authenticated_user: true",
+        "name: wiki, from: https://wiki.test, to: http://UP, allowed_domains: [corp.test]",
+    );
     let world = World::with(&routes, "").await;
     let (key, cookie) = world.sign_in("wiki.test");
     let mut socket = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;

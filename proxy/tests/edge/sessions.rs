@@ -12,10 +12,10 @@ use portcullis_proxy::Sessions;
 use tokio::sync::broadcast;
 
 #[derive(Debug)]
-pub struct FakeSessions {
-    pub held: Mutex<HashMap<SessionKey, Arc<Session>>>,
-    pub redeemed: Mutex<HashSet<[u8; 16]>>,
-    pub stale: AtomicBool,
+pub(crate) struct FakeSessions {
+    pub(crate) held: Mutex<HashMap<SessionKey, Arc<Session>>>,
+    pub(crate) redeemed: Mutex<HashSet<[u8; 16]>>,
+    pub(crate) stale: AtomicBool,
     epoch: AtomicU64,
     changes: broadcast::Sender<Change>,
 }
@@ -33,22 +33,22 @@ impl Default for FakeSessions {
 }
 
 impl FakeSessions {
-    pub fn put(&self, session: Session) {
+    pub(crate) fn put(&self, session: Session) {
         self.held.lock().unwrap().insert(session.key, Arc::new(session));
     }
 
-    pub fn end_now(&self, key: &SessionKey) {
+    pub(crate) fn end_now(&self, key: &SessionKey) {
         self.held.lock().unwrap().remove(key);
         self.tell(Change::Ended(*key));
     }
 
-    pub fn change(&self, session: Session) {
+    pub(crate) fn change(&self, session: Session) {
         let key = session.key;
         self.put(session);
         self.tell(Change::Changed(key));
     }
 
-    pub fn go_stale(&self) {
+    pub(crate) fn go_stale(&self) {
         self.stale.store(true, Ordering::SeqCst);
         self.tell(Change::Stale);
     }
@@ -103,7 +103,7 @@ impl Sessions for FakeSessions {
     }
 }
 
-pub fn session(key: SessionKey, email: &str, now: Timestamp) -> Session {
+pub(crate) fn session(key: SessionKey, email: &str, now: Timestamp) -> Session {
     Session {
         key,
         version: 1,

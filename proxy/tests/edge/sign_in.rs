@@ -21,7 +21,8 @@ struct Challenged {
 /// A challenge's sealed request and bind cookie.
 fn challenged(world: &World, answer: &str) -> Challenged {
     let location = values(answer, "location").concat();
-    let sealed = location.strip_prefix("https://auth.test/.portcullis/sign_in?r=").unwrap_or_else(|| panic!("{answer}"));
+    let sealed =
+        location.strip_prefix("https://auth.test/.portcullis/sign_in?r=").unwrap_or_else(|| panic!("{answer}"));
     let request = SignInRequest::open(sealed, &world.ring.handover().unwrap(), "auth.test", NOW).unwrap();
     let cookies = values(answer, "set-cookie");
     let bind = cookies.iter().find_map(|cookie| cookie.strip_prefix("__Host-portcullis-bind=")?.split(';').next());
@@ -45,7 +46,13 @@ fn hand_over(world: &World, request: &SignInRequest, handle: Handle) -> String {
 }
 
 async fn callback(world: &World, host: &str, sealed: &str, bind: &str) -> String {
-    world.get(host, &format!("/.portcullis/callback?h={sealed}"), &format!("{BROWSER}Cookie: __Host-portcullis-bind={bind}\r\n")).await
+    world
+        .get(
+            host,
+            &format!("/.portcullis/callback?h={sealed}"),
+            &format!("{BROWSER}Cookie: __Host-portcullis-bind={bind}\r\n"),
+        )
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,7 +61,10 @@ async fn a_navigation_signs_in_and_lands_where_it_began() {
     let answer = world.get("wiki.test", "/deep/page?id=5&next=//evil.test", BROWSER).await;
     assert_eq!(status(&answer), 302);
     let Challenged { request, bind } = challenged(&world, &answer);
-    assert_eq!((request.host.as_str(), request.return_path.as_str()), ("wiki.test", "/deep/page?id=5&next=//evil.test"));
+    assert_eq!(
+        (request.host.as_str(), request.return_path.as_str()),
+        ("wiki.test", "/deep/page?id=5&next=//evil.test")
+    );
     assert!(Bind::parse(&bind).unwrap().matches(&request.bind));
     let handle = Handle::random(&SystemRandom);
     let key = handle.key();
@@ -76,7 +86,11 @@ async fn a_navigation_signs_in_and_lands_where_it_began() {
     let twice = callback(&world, "wiki.test", &sealed, &bind).await;
     assert!(values(&twice, "location").concat().starts_with("https://auth.test/"), "{twice}");
     let late = world
-        .get("wiki.test", &format!("/.portcullis/callback?h={sealed}"), &format!("Cookie: __Host-portcullis-bind={bind}; {pair}\r\n"))
+        .get(
+            "wiki.test",
+            &format!("/.portcullis/callback?h={sealed}"),
+            &format!("Cookie: __Host-portcullis-bind={bind}; {pair}\r\n"),
+        )
         .await;
     assert_eq!(values(&late, "location"), ["https://wiki.test/deep/page?id=5&next=//evil.test"]);
 }
@@ -91,7 +105,9 @@ async fn a_hand_over_works_in_its_own_browser_on_its_own_host_in_time_only() {
         handle
     };
     let no_session = |answer: &str| !answer.contains("__Host-portcullis=");
-    let another = callback(&world, "wiki.test", &hand_over(&world, &request, handle()), &Bind::random(&SystemRandom).value()).await;
+    let another =
+        callback(&world, "wiki.test", &hand_over(&world, &request, handle()), &Bind::random(&SystemRandom).value())
+            .await;
     assert!(no_session(&another));
     let Challenged { request: again, .. } = challenged(&world, &another);
     assert_eq!((again.return_path.as_str(), again.attempt), ("/p", 1), "starts again, counted");
@@ -116,22 +132,43 @@ async fn a_loop_ends_in_a_page() {
         let handle = Handle::random(&SystemRandom);
         world.sessions.put(session(handle.key(), "alice@corp.test", NOW));
         let landed = callback(&world, "wiki.test", &hand_over(&world, &found.request, handle), &bind).await;
-        let new = values(&landed, "set-cookie").iter().find_map(|c| c.strip_prefix("__Host-portcullis-bind=")?.split(';').next()).unwrap().to_owned();
+        let new = values(&landed, "set-cookie")
+            .iter()
+            .find_map(|c| c.strip_prefix("__Host-portcullis-bind=")?.split(';').next())
+            .unwrap()
+            .to_owned();
         cookie = format!("Cookie: __Host-portcullis-bind={new}\r\n");
     }
     let third = world.get("wiki.test", "/p", &format!("{BROWSER}{cookie}")).await;
     assert!(values(&third, "location").is_empty() && third.contains("Try once more"), "{third}");
     // A browser without cookies is stopped too: the count travels in the messages.
     let one = challenged(&world, &world.get("wiki.test", "/p", BROWSER).await).request;
-    let two = challenged(&world, &world.get("wiki.test", &format!("/.portcullis/callback?h={}", hand_over(&world, &one, Handle::random(&SystemRandom))), BROWSER).await).request;
-    let stopped = world.get("wiki.test", &format!("/.portcullis/callback?h={}", hand_over(&world, &two, Handle::random(&SystemRandom))), BROWSER).await;
+    let two = challenged(
+        &world,
+        &world
+            .get(
+                "wiki.test",
+                &format!("/.portcullis/callback?h={}", hand_over(&world, &one, Handle::random(&SystemRandom))),
+                BROWSER,
+            )
+            .await,
+    )
+    .request;
+    let stopped = world
+        .get(
+            "wiki.test",
+            &format!("/.portcullis/callback?h={}", hand_over(&world, &two, Handle::random(&SystemRandom))),
+            BROWSER,
+        )
+        .await;
     assert!(values(&stopped, "location").is_empty(), "{stopped}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_get_a_401_that_says_where_to_sign_in() {
     let world = World::start().await;
-    let script = world.get("wiki.test", "/api", "Accept: application/json\r\nReferer: https://wiki.test/page?x=1\r\n").await;
+    let script =
+        world.get("wiki.test", "/api", "Accept: application/json\r\nReferer: https://wiki.test/page?x=1\r\n").await;
     assert_eq!(status(&script), 401);
     assert!(script.contains("https://auth.test/.portcullis/sign_in?r="), "{script}");
     let grpc = world.get("wiki.test", "/s/m", "Content-Type: application/grpc\r\n").await;
@@ -148,7 +185,11 @@ async fn signing_out_takes_a_post_of_our_own_page() {
     let (key, cookie) = world.sign_in("wiki.test");
     let page = world.get("wiki.test", "/.portcullis/sign_out", &format!("{BROWSER}Cookie: {cookie}\r\n")).await;
     assert_eq!(status(&page), 200);
-    let post = |lines: &str| format!("POST /.portcullis/sign_out HTTP/1.1\r\nHost: wiki.test\r\nCookie: {cookie}\r\n{lines}Content-Length: 0\r\nConnection: close\r\n\r\n");
+    let post = |lines: &str| {
+        format!(
+            "POST /.portcullis/sign_out HTTP/1.1\r\nHost: wiki.test\r\nCookie: {cookie}\r\n{lines}Content-Length: 0\r\nConnection: close\r\n\r\n"
+        )
+    };
     for foreign in ["Origin: https://evil.test\r\n", "Origin: null\r\n", "Sec-Fetch-Site: cross-site\r\n", ""] {
         let answer = world.raw("wiki.test", &post(foreign)).await;
         assert!(values(&answer, "location").is_empty(), "{answer}");
@@ -169,10 +210,13 @@ async fn signing_out_takes_a_post_of_our_own_page() {
 async fn the_pages_of_ours_answer() {
     let world = World::start().await;
     let (_, cookie) = world.sign_in("wiki.test");
-    let user = world.get("wiki.test", "/.portcullis/user", &format!("Accept: application/json\r\nCookie: {cookie}\r\n")).await;
+    let user =
+        world.get("wiki.test", "/.portcullis/user", &format!("Accept: application/json\r\nCookie: {cookie}\r\n")).await;
     assert!(status(&user) == 200 && user.contains("alice@corp.test"), "{user}");
     assert_eq!(status(&world.get("wiki.test", "/.portcullis/user", BROWSER).await), 302);
-    let portal = world.get("wiki.test", "/.portcullis/routes", &format!("Accept: application/json\r\nCookie: {cookie}\r\n")).await;
+    let portal = world
+        .get("wiki.test", "/.portcullis/routes", &format!("Accept: application/json\r\nCookie: {cookie}\r\n"))
+        .await;
     assert!(status(&portal) == 200 && portal.contains("https://open.test/"), "{portal}");
     let keys = world.get("wiki.test", "/.well-known/portcullis/jwks.json", "").await;
     assert!(keys.contains("\"ES256\"") && values(&keys, "access-control-allow-origin") == ["*"], "{keys}");
@@ -183,7 +227,10 @@ async fn the_pages_of_ours_answer() {
     let url = allowed.rsplit("\r\n").next().unwrap().trim().to_owned();
     let sealed = url.strip_prefix("https://auth.test/.portcullis/sign_in?r=").unwrap_or_else(|| panic!("{allowed}"));
     let request = SignInRequest::open(sealed, &world.ring.handover().unwrap(), "auth.test", NOW).unwrap();
-    assert_eq!((request.programmatic.as_deref(), request.return_path), (Some("http://localhost:8000/cb"), ReturnPath::root()));
+    assert_eq!(
+        (request.programmatic.as_deref(), request.return_path),
+        (Some("http://localhost:8000/cb"), ReturnPath::root())
+    );
     assert_eq!(status(&world.get("wiki.test", &format!("{login}https%3A%2F%2Fevil.test%2F"), "").await), 400);
     assert_eq!(status(&world.get("wiki.test", "/.portcullis/api/v1/login", "").await), 404);
 }
@@ -196,7 +243,9 @@ async fn the_sign_in_host_is_authns_with_our_word_on_the_client() {
         loop {
             let (stream, _) = socket.accept().await.unwrap();
             let service = service_fn(async |request: http::Request<hyper::body::Incoming>| {
-                let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+                let header = |name: &str| {
+                    request.headers().get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+                };
                 let body = format!(
                     "{} for={} host={} cookie={} claim={} authority={:?}",
                     request.uri().path_and_query().unwrap(),
@@ -208,7 +257,10 @@ async fn the_sign_in_host_is_authns_with_our_word_on_the_client() {
                 );
                 Ok::<_, std::convert::Infallible>(http::Response::new(Full::new(Bytes::from(body))))
             });
-            tokio::spawn(hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service));
+            tokio::spawn(
+                hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(stream), service),
+            );
         }
     });
     let lines = "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Host: evil.test\r\nX-Portcullis-Claim-Email: forged\r\nCookie: __Host-portcullis=own\r\n";

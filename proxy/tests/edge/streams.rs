@@ -8,10 +8,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::client::{PATIENCE, Tls, read_until, status, values};
 use crate::world::World;
 
-pub const HANDSHAKE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+pub(crate) const HANDSHAKE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 /// An open WebSocket on `host`.
-pub async fn websocket(world: &World, host: &str, lines: &str) -> Tls {
+pub(crate) async fn websocket(world: &World, host: &str, lines: &str) -> Tls {
     let mut stream = world.tls(host).await;
     let request = format!("GET /ws HTTP/1.1\r\nHost: {host}\r\n{HANDSHAKE}{lines}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -21,7 +21,7 @@ pub async fn websocket(world: &World, host: &str, lines: &str) -> Tls {
 }
 
 /// An open event stream.
-pub async fn events(world: &World, host: &str, lines: &str) -> Tls {
+pub(crate) async fn events(world: &World, host: &str, lines: &str) -> Tls {
     let mut stream = world.tls(host).await;
     let request = format!("GET /sse HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\n{lines}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -46,14 +46,24 @@ async fn a_websocket_echoes_both_ways() {
 async fn a_websocket_is_refused_where_the_route_allows_none_and_other_upgrades_are_not_made() {
     let world = World::start().await;
     let before = world.upstream.count();
-    let refused = world.raw("other.test", &format!("GET /ws HTTP/1.1\r\nHost: other.test\r\n{}\r\n", HANDSHAKE.replace("Connection: Upgrade", "Connection: Upgrade, close"))).await;
+    let refused = world
+        .raw(
+            "other.test",
+            &format!(
+                "GET /ws HTTP/1.1\r\nHost: other.test\r\n{}\r\n",
+                HANDSHAKE.replace("Connection: Upgrade", "Connection: Upgrade, close")
+            ),
+        )
+        .await;
     assert!((400..500).contains(&status(&refused)), "{refused}");
     assert_eq!(world.upstream.count(), before);
     let h2c = world
         .raw("open.test", "GET / HTTP/1.1\r\nHost: open.test\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings, close\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n")
         .await;
     assert_eq!(status(&h2c), 200, "{h2c}");
-    assert!(world.upstream.last().header("upgrade").is_none() && world.upstream.last().header("http2-settings").is_none());
+    assert!(
+        world.upstream.last().header("upgrade").is_none() && world.upstream.last().header("http2-settings").is_none()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

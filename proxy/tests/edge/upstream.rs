@@ -20,30 +20,30 @@ type Body = BoxBody<Bytes, Infallible>;
 
 /// What one request looked like when it arrived.
 #[derive(Clone, Debug)]
-pub struct Received {
-    pub target: String,
-    pub host: String,
-    pub headers: http::HeaderMap,
-    pub body: usize,
+pub(crate) struct Received {
+    pub(crate) target: String,
+    pub(crate) host: String,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) body: usize,
 }
 
 impl Received {
-    pub fn header(&self, name: &str) -> Option<String> {
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
         self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     }
 }
 
 #[derive(Clone, Debug)]
-pub struct Upstream {
-    pub address: SocketAddr,
-    pub received: Arc<Mutex<Vec<Received>>>,
-    pub body_bytes: Arc<AtomicUsize>,
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
+    pub(crate) received: Arc<Mutex<Vec<Received>>>,
+    pub(crate) body_bytes: Arc<AtomicUsize>,
     /// Sends a chunk to every open `/sse`.
-    pub streams: Arc<Mutex<Vec<mpsc::Sender<Bytes>>>>,
+    pub(crate) streams: Arc<Mutex<Vec<mpsc::Sender<Bytes>>>>,
 }
 
 impl Upstream {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let upstream = Self::at(listener.local_addr().unwrap());
         let own = upstream.clone();
@@ -55,11 +55,11 @@ impl Upstream {
         upstream
     }
 
-    pub fn at(address: SocketAddr) -> Self {
+    pub(crate) fn at(address: SocketAddr) -> Self {
         Self { address, received: Arc::default(), body_bytes: Arc::default(), streams: Arc::default() }
     }
 
-    pub async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, socket: S) {
+    pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, socket: S) {
         let service = service_fn(move |request| {
             let own = self.clone();
             async move { Ok::<_, Infallible>(own.answer(request).await) }
@@ -68,11 +68,11 @@ impl Upstream {
         drop(builder.serve_connection_with_upgrades(TokioIo::new(socket), service).await);
     }
 
-    pub fn last(&self) -> Received {
+    pub(crate) fn last(&self) -> Received {
         self.received.lock().unwrap().last().cloned().expect("upstream received nothing")
     }
 
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.received.lock().unwrap().len()
     }
 
@@ -112,7 +112,9 @@ impl Upstream {
         if path == "/sse" || path == "/stream" {
             let (sender, mut chunks) = mpsc::channel(8);
             self.streams.lock().unwrap().push(sender);
-            let stream = futures_util::stream::poll_fn(move |cx| chunks.poll_recv(cx).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk)))));
+            let stream = futures_util::stream::poll_fn(move |cx| {
+                chunks.poll_recv(cx).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
+            });
             let mut response = Response::new(BodyExt::boxed(StreamBody::new(stream)));
             let kind = if path == "/sse" { "text/event-stream" } else { "application/octet-stream" };
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -129,7 +131,9 @@ impl Upstream {
         self.received.lock().unwrap()[count - 1].body = total;
         let mut response = Response::new(full("hello"));
         response.headers_mut().insert("x-from", HeaderValue::from_static("upstream"));
-        response.headers_mut().append(header::SET_COOKIE, HeaderValue::from_static("__Host-portcullis=evil; Path=/; Secure"));
+        response
+            .headers_mut()
+            .append(header::SET_COOKIE, HeaderValue::from_static("__Host-portcullis=evil; Path=/; Secure"));
         response.headers_mut().append(header::SET_COOKIE, HeaderValue::from_static("app=1"));
         response
     }

@@ -19,7 +19,11 @@ fn pem(label: &str, der: &[u8]) -> String {
 }
 
 /// An upstream behind TLS as `inner.test`, which may ask for the client certificate `client`.
-async fn tls_upstream(server: &portcullis_config::Certificate, client: Option<&portcullis_config::Certificate>, alpn: &[&[u8]]) -> Upstream {
+async fn tls_upstream(
+    server: &portcullis_config::Certificate,
+    client: Option<&portcullis_config::Certificate>,
+    alpn: &[&[u8]],
+) -> Upstream {
     let builder = ServerConfig::builder();
     let builder = match client {
         Some(client) => {
@@ -60,7 +64,8 @@ fn der<'a>(key: &'a PrivateKeyDer<'static>) -> &'a [u8] {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_upstreams_are_verified_against_the_routes_own_ca() {
-    let (right, wrong, own) = (certificate(&["inner.test"]), certificate(&["inner.test"]), certificate(&["portcullis"]));
+    let (right, wrong, own) =
+        (certificate(&["inner.test"]), certificate(&["inner.test"]), certificate(&["portcullis"]));
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
         let path = directory.path().join(name);
@@ -75,7 +80,10 @@ async fn tls_upstreams_are_verified_against_the_routes_own_ca() {
     let old = tls_upstream(&right, None, &[b"http/1.1"]).await;
     let mutual = tls_upstream(&right, Some(&own), &[b"h2", b"http/1.1"]).await;
     let route = |upstream: &Upstream, keys: &str| {
-        format!("\n  - {{name: open, from: https://open.test, to: https://{}, allow_public_unauthenticated_access: true, {keys}}}", upstream.address)
+        format!(
+            "\n  - {{name: open, from: https://open.test, to: https://{}, allow_public_unauthenticated_access: true, {keys}}}",
+            upstream.address
+        )
     };
     let named = "tls_upstream_server_name: inner.test";
     let client = format!("tls_client_cert_file: {own_certificate}, tls_client_key_file: {own_key}");
@@ -131,7 +139,9 @@ async fn a_dead_upstream_is_left_for_a_live_one_and_alone_is_a_502() {
 async fn names_resolve_beside_the_requests() {
     let world = World::with("\n  - {name: open, from: https://open.test, to: 'http://localhost:PORT', allow_public_unauthenticated_access: true}\n  - {name: never, from: https://other.test, to: 'http://nowhere.invalid', allow_public_unauthenticated_access: true}".replace("PORT", "1").as_str(), "").await;
     let port = world.upstream.address.port();
-    let routes = format!("\n  - {{name: open, from: https://open.test, to: 'http://localhost:{port}', allow_public_unauthenticated_access: true}}");
+    let routes = format!(
+        "\n  - {{name: open, from: https://open.test, to: 'http://localhost:{port}', allow_public_unauthenticated_access: true}}"
+    );
     assert_eq!(status(&world.get("other.test", "/", "").await), 502);
     world.publish(&routes, "");
     assert_eq!(status(&world.get("open.test", "/", "").await), 200);

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::sessions::{FakeSessions, session};
 use crate::upstream::Upstream;
 
-pub const NOW: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
+pub(crate) const NOW: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
 
 /// Hosts of the fallback certificate.
 const HOSTS: [&str; 5] = ["wiki.test", "open.test", "auth.test", "other.test", "grpc.test"];
@@ -30,23 +30,23 @@ impl Environment for Variables {
     }
 }
 
-pub struct World {
-    pub address: SocketAddr,
-    pub redirect: SocketAddr,
-    pub sessions: Arc<FakeSessions>,
-    pub clock: Arc<ManualClock>,
-    pub ring: Arc<KeyRing>,
-    pub proxy: Proxy,
-    pub drain: CancellationToken,
-    pub upstream: Upstream,
-    pub root: CertificateDer<'static>,
-    pub registry: prometheus::Registry,
-    pub served: JoinHandle<std::io::Result<()>>,
-    pub directory: tempfile::TempDir,
+pub(crate) struct World {
+    pub(crate) address: SocketAddr,
+    pub(crate) redirect: SocketAddr,
+    pub(crate) sessions: Arc<FakeSessions>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) ring: Arc<KeyRing>,
+    pub(crate) proxy: Proxy,
+    pub(crate) drain: CancellationToken,
+    pub(crate) upstream: Upstream,
+    pub(crate) root: CertificateDer<'static>,
+    pub(crate) registry: prometheus::Registry,
+    pub(crate) served: JoinHandle<std::io::Result<()>>,
+    pub(crate) directory: tempfile::TempDir,
 }
 
 /// Routes that most tests use; `UP` is the upstream's address.
-pub const ROUTES: &str = r"
+pub(crate) const ROUTES: &str = r"
   - {name: open, from: https://open.test, to: http://UP, allow_public_unauthenticated_access: true, cors_allow_preflight: true, pass_identity_headers: true, allow_websockets: true, timeout: 2s}
   - {name: raw, from: https://other.test, prefix: /raw, prefix_rewrite: /cooked, to: http://UP, allow_public_unauthenticated_access: true}
   - {name: plain, from: https://other.test, to: http://UP, allow_public_unauthenticated_access: true, host_rewrite: inner.test, set_request_headers: {X-Token: 'Bearer ${pomerium.access_token}', X-Fixed: a}, remove_request_headers: [X-Secret], set_response_headers: {X-Frame-Options: DENY}}
@@ -54,7 +54,7 @@ pub const ROUTES: &str = r"
   - {name: grpc, from: https://grpc.test, to: h2c://UP, allow_any_authenticated_user: true}
 ";
 
-pub fn config(routes: &str, extra: &str, upstream: &str, directory: &std::path::Path) -> Arc<Config> {
+pub(crate) fn config(routes: &str, extra: &str, upstream: &str, directory: &std::path::Path) -> Arc<Config> {
     let text = format!(
         "sign_in: {{host: auth.test}}\nproviders:\n  corp: {{issuer: 'https://idp.test', client_id: portcullis, client_secret: {{env: SECRET}}}}\n{extra}\nroutes:{}",
         routes.replace("UP", upstream)
@@ -65,7 +65,7 @@ pub fn config(routes: &str, extra: &str, upstream: &str, directory: &std::path::
     }
 }
 
-pub fn certificate(names: &[&str]) -> Certificate {
+pub(crate) fn certificate(names: &[&str]) -> Certificate {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(names).unwrap();
     Certificate {
@@ -76,16 +76,17 @@ pub fn certificate(names: &[&str]) -> Certificate {
 }
 
 impl World {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(ROUTES, "").await
     }
 
-    pub async fn with(routes: &str, extra: &str) -> Self {
+    pub(crate) async fn with(routes: &str, extra: &str) -> Self {
         let upstream = Upstream::start().await;
         let directory = tempfile::tempdir().unwrap();
         let config = config(routes, extra, &upstream.address.to_string(), directory.path());
         let (ring, _) = KeyRing::generate(&SystemRandom);
-        let (ring, sessions, clock) = (Arc::new(ring), Arc::new(FakeSessions::default()), Arc::new(ManualClock::at(NOW)));
+        let (ring, sessions, clock) =
+            (Arc::new(ring), Arc::new(FakeSessions::default()), Arc::new(ManualClock::at(NOW)));
         let fallback = certificate(&HOSTS);
         let root = fallback.chain[0].clone();
         let registry = prometheus::Registry::new();
@@ -101,25 +102,39 @@ impl World {
             registry: registry.clone(),
         })
         .unwrap();
-        let (listener, redirect) = (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let (listener, redirect) =
+            (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
         let (address, redirect_address) = (listener.local_addr().unwrap(), redirect.local_addr().unwrap());
         let drain = CancellationToken::new();
         let served = tokio::spawn({
             let (proxy, drain) = (proxy.clone(), drain.clone());
             async move { proxy.serve(vec![listener], Some(redirect), drain).await }
         });
-        Self { address, redirect: redirect_address, sessions, clock, ring, proxy, drain, upstream, root, registry, served, directory }
+        Self {
+            address,
+            redirect: redirect_address,
+            sessions,
+            clock,
+            ring,
+            proxy,
+            drain,
+            upstream,
+            root,
+            registry,
+            served,
+            directory,
+        }
     }
 
     /// A new generation.
-    pub fn publish(&self, routes: &str, extra: &str) {
+    pub(crate) fn publish(&self, routes: &str, extra: &str) {
         let config = config(routes, extra, &self.upstream.address.to_string(), self.directory.path());
         let snapshot = Snapshot::build(&config, None).unwrap();
         self.proxy.publish(config, snapshot).unwrap();
     }
 
     /// Signs Alice in on `host`: her session's key and her cookie.
-    pub fn sign_in(&self, host: &str) -> (SessionKey, String) {
+    pub(crate) fn sign_in(&self, host: &str) -> (SessionKey, String) {
         let handle = Handle::random(&SystemRandom);
         self.sessions.put(session(handle.key(), "alice@corp.test", NOW));
         let credential = self.ring.credential().unwrap().mint(CredentialKind::Session, &handle, host);
@@ -127,7 +142,7 @@ impl World {
     }
 
     /// The value of a metric with these labels in its text form.
-    pub fn metric(&self, line: &str) -> f64 {
+    pub(crate) fn metric(&self, line: &str) -> f64 {
         use prometheus::Encoder as _;
         let mut text = Vec::new();
         prometheus::TextEncoder::new().encode(&self.registry.gather(), &mut text).unwrap();
