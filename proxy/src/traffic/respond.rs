@@ -107,11 +107,7 @@ async fn forward(
             &Malformed::PathHiddenDots,
         ));
     };
-    let mut target = path.into_owned();
-    if let Some(query) = view.query() {
-        target.push('?');
-        target.push_str(query);
-    }
+    let target = with_query(path.into_owned(), view.query());
     let Ok(tokens) = tokens(&grant, context).await else {
         return Some(replies::failure(session, context, replies::Failure::Token));
     };
@@ -266,6 +262,15 @@ fn kind_of(session: &Session, view: &RequestView<'_>) -> Kind {
             if accept.starts_with(b"text/event-stream") { Kind::Events } else { Kind::Plain }
         }
     }
+}
+
+/// The target as it is sent: the query is never ours to change.
+fn with_query(mut path: String, query: Option<&str>) -> String {
+    if let Some(query) = query {
+        path.push('?');
+        path.push_str(query);
+    }
+    path
 }
 
 fn has_long_body(session: &mut Session) -> bool {
