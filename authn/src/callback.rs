@@ -10,6 +10,7 @@ use portcullis_oidc::{Callback, ClaimsError, ExchangeError, Identity, OauthError
 use crate::answer::{Answer, Cause, CookieChange, Credential};
 use crate::flow::{Age, Flow, Proofs};
 use crate::generation::Offered;
+use crate::hand_over::Live;
 use crate::metrics::SignInResult;
 use crate::service::Turn;
 use crate::sessions::Sessions;
@@ -39,7 +40,7 @@ impl<S: Sessions> Turn<'_, S> {
         // Login CSRF: a callback is worth nothing in another browser. Compared in constant time.
         let bind = self.asked.bind(&self.generation.cookie).filter(|bind| bind.matches(&flow.bind));
         let Some(bind) = bind else {
-            return self.late(Cause::OtherBrowser, request).await;
+            return self.unbound(flow.request.as_deref(), request).await;
         };
         let Some(offered) = self.generation.provider(&flow.provider) else {
             return Ok(self.trouble(Cause::NoProvider, request));
@@ -60,7 +61,13 @@ impl<S: Sessions> Turn<'_, S> {
             needs: &needs,
         };
         match offered.relying_party.exchange(callback).await {
-            Ok(identity) => self.admit(offered, identity, &needs, request).await,
+            Ok(identity) => match self.confirmed_by(&identity, &needs, request).await? {
+                Some(live) => {
+                    self.core.metrics.sign_in_ended(&live.session.provider, SignInResult::Reused);
+                    Ok(self.enter(request, &live.handle))
+                }
+                None => self.admit(offered, identity, &needs, request).await,
+            },
             Err(error) => self.not_exchanged(offered, error, request).await,
         }
     }
@@ -79,6 +86,37 @@ impl<S: Sessions> Turn<'_, S> {
                 Ok(self.trouble(cause, request))
             }
         }
+    }
+
+    /// A callback whose bind is not this browser's. First tabs that are opened at once each bring a bind cookie, and the
+    /// browser keeps one: the others begin again with it, which the provider answers without a question. The code is
+    /// not spent, so whoever was lured here with somebody else's callback signs in as themselves.
+    async fn unbound(&self, sealed: Option<&str>, request: Option<&SignInRequest>) -> Result<Answer, Box<Answer>> {
+        let bound = self.asked.bind(&self.generation.cookie).is_some();
+        match sealed {
+            // The next round is bound to the cookie that came just now, so there is no third.
+            Some(sealed) if bound && self.live().await?.is_none() => {
+                self.core.metrics.sign_in_ended(&ProviderName::new("none"), SignInResult::Stale);
+                let page = self.generation.path("sign_in");
+                Ok(Answer::redirect(format!("{}{page}?r={sealed}", self.origin(self.generation.host()))))
+            }
+            Some(_) | None => self.late(Cause::OtherBrowser, request).await,
+        }
+    }
+
+    /// The session that this sign-in merely confirms: another tab has signed the same person in since this one left for
+    /// the provider. Replacing it would close what the other tab has open. Never if another account was asked for.
+    async fn confirmed_by(
+        &self,
+        identity: &Identity,
+        needs: &Needs,
+        request: Option<&SignInRequest>,
+    ) -> Result<Option<Live>, Box<Answer>> {
+        if request.is_none_or(|request| request.fresh_account) {
+            return Ok(None);
+        }
+        let same = |live: &Live| live.session.principal == identity.principal && needs.met_by(&live.session, self.now);
+        Ok(self.live().await?.filter(same))
     }
 
     /// `error=` instead of a code (RFC 6749, 4.1.2.1).

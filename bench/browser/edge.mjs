@@ -5,10 +5,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
@@ -116,8 +118,8 @@ export class Edge {
       drain: { delay: '0s', timeout: '2s', h2: '2s' },
       ...parts.more,
       routes: parts.routes,
-    }, null, 1));
-    await edge.startProxy();
+    }, null, 1) + '\n');
+    try { await edge.startProxy(); } catch (error) { await edge.stop(); throw error; }
     return edge;
   }
 
@@ -168,6 +170,22 @@ export class Edge {
   }
 }
 
+/** A test that ends: whatever hangs fails after a minute and a half. */
+export const scenario = (name, run) => test(name, { timeout: 90_000 }, run);
+
+/** Keeps the first request for such an address from the network, redirects included, and answers its address. */
+export async function intercept(page, pattern) {
+  const session = await page.context().newCDPSession(page);
+  await session.send('Fetch.enable', { patterns: [{ urlPattern: pattern }] });
+  return new Promise((resolve) => {
+    session.on('Fetch.requestPaused', async ({ requestId, request }) => {
+      await session.send('Fetch.failRequest', { requestId, errorReason: 'Aborted' });
+      await session.detach();
+      resolve(request.url);
+    });
+  });
+}
+
 /** A headless browser that talks to loopback only. */
 export function launchBrowser() {
   return chromium.launch({
@@ -196,6 +214,28 @@ export async function signIn(page, url, user) {
   await page.goto(url);
   await fillIn(page, user);
   await page.waitForURL((now) => now.origin === new URL(url).origin && !now.pathname.includes('/.portcullis/'));
+}
+
+/** Signs out on this host, here and at the provider, which asks once more. */
+export async function signOut(page, url) {
+  await page.goto(new URL('/.portcullis/sign_out', url).href);
+  await page.click('form button');
+  await page.click('button[value=yes]');
+  await page.waitForURL((now) => now.pathname === '/.portcullis/signed_out');
+}
+
+/** A request of a program without a browser: names below localhost need no resolver. */
+export function program(edge, host, path, headers = {}) {
+  return new Promise((resolve, reject) => {
+    const name = `${host}.localhost`;
+    const request = https.request({ host: '127.0.0.1', port: edge.port, servername: name, path, rejectUnauthorized: false,
+      headers: { host: `${name}:${edge.port}`, ...headers } }, (answer) => {
+      let body = '';
+      answer.on('data', (piece) => { body += piece; });
+      answer.on('end', () => resolve({ status: answer.statusCode, headers: answer.headers, body }));
+    });
+    request.on('error', reject).end();
+  });
 }
 
 /** Whether this tab shows the provider's form. */

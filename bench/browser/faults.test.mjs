@@ -1,7 +1,7 @@
 // What goes wrong around a sign-in: a provider that is down or has new keys, hand-over addresses that get around.
 import assert from 'node:assert/strict';
-import { after, afterEach, before, test } from 'node:test';
-import { Edge, fillIn, isAskedToSignIn, launchBrowser, person, signIn } from './edge.mjs';
+import { after, afterEach, before } from 'node:test';
+import { Edge, fillIn, intercept, isAskedToSignIn, launchBrowser, person, scenario, signIn } from './edge.mjs';
 
 let edge; let browser; const open = [];
 before(async () => { edge = await Edge.start(); browser = await launchBrowser(); });
@@ -9,7 +9,7 @@ after(async () => { await browser?.close(); await edge?.stop(); });
 afterEach(async () => { for (const context of open.splice(0)) await context.close(); await edge.provider.heal(); });
 const visitor = async () => { const context = await person(browser); open.push(context); return context; };
 
-test('while the provider fails, sign-ins say so and live sessions go on', async () => {
+scenario('while the provider fails, sign-ins say so and live sessions go on', async () => {
   const page = await (await visitor()).newPage();
   await signIn(page, edge.url('wiki'), 'alice');
   const stranger = await (await visitor()).newPage();
@@ -27,18 +27,18 @@ test('while the provider fails, sign-ins say so and live sessions go on', async 
   assert.equal(await stranger.textContent('#user'), 'bob@corp.example');
 });
 
-test('new keys at the provider are found without a restart', async () => {
+scenario('new keys at the provider are found without a restart', async () => {
   await edge.provider.hook('rotate', { keep_old: false });
   const page = await (await visitor()).newPage();
   await signIn(page, edge.url('wiki', '/rotated'), 'alice');
   assert.equal(await page.textContent('#user'), 'alice@corp.example');
 });
 
-test('a provider that is down from the start is waited for', async () => {
+scenario('a provider that is down from the start is waited for', async () => {
   const late = await Edge.start({ provider: 'down' });
   try {
     const page = await (await visitor()).newPage();
-    const answer = await page.goto(late.url('wiki'));
+    const answer = await page.goto(late.url('vault'));
     assert.equal(answer.status(), 503);
     assert.equal((await page.goto(late.url('public'))).status(), 200, 'what is public works');
     await late.startProvider();
@@ -54,21 +54,18 @@ test('a provider that is down from the start is waited for', async () => {
   } finally { await late.stop(); }
 });
 
-/** Signs in, but keeps the hand-over address from the browser. */
-async function interceptHandOver(context, path) {
+/** Signs in, but keeps the address that would finish it from the browser. */
+async function stopShort(context, path, pattern) {
   const page = await context.newPage();
-  let found;
-  const stolen = new Promise((resolve) => { found = resolve; });
-  await page.route((url) => url.pathname === '/.portcullis/callback', (route) => { found(route.request().url()); route.abort(); });
   await page.goto(edge.url('wiki', path));
-  await fillIn(page, 'alice');
-  const url = await stolen;
-  await page.unrouteAll();
-  return { page, url };
+  await page.waitForSelector('input[name=username]');
+  const kept = intercept(page, pattern);
+  await fillIn(page, 'alice').catch(() => {}); // the last navigation fails: that is the point
+  return { page, url: await kept };
 }
 
-test('a hand-over address opened in another browser gives no session', async () => {
-  const { url } = await interceptHandOver(await visitor(), '/stolen');
+scenario('a hand-over address opened in another browser gives no session', async () => {
+  const { url } = await stopShort(await visitor(), '/stolen', '*/.portcullis/callback*');
   const thief = await visitor();
   const page = await thief.newPage();
   await page.goto(url);
@@ -78,9 +75,9 @@ test('a hand-over address opened in another browser gives no session', async () 
   assert.equal(edge.received('/stolen').length, 0);
 });
 
-test('a hand-over address works once, and a second time gives no session', async () => {
+scenario('a hand-over address works once, and a second time gives no session', async () => {
   const context = await visitor();
-  const { page, url } = await interceptHandOver(context, '/once');
+  const { page, url } = await stopShort(context, '/once', '*/.portcullis/callback*');
   await page.goto(url);
   assert.equal(await page.textContent('#user'), 'alice@corp.example', 'the right browser is let in');
   // Only the bind cookie stays: what is left is the address itself.
@@ -91,17 +88,11 @@ test('a hand-over address works once, and a second time gives no session', async
   assert.ok(await isAskedToSignIn(page), 'it starts again');
 });
 
-test('a provider callback opened in another browser gives no session', async () => {
-  const context = await visitor();
-  const victim = await context.newPage();
-  let found;
-  const stolen = new Promise((resolve) => { found = resolve; });
-  await victim.route((url) => url.pathname === '/.portcullis/oidc/callback', (route) => { found(route.request().url()); route.abort(); });
-  await victim.goto(edge.url('wiki', '/code'));
-  await fillIn(victim, 'alice');
+scenario('a provider callback opened in another browser gives no session', async () => {
+  const { url } = await stopShort(await visitor(), '/code', '*/.portcullis/oidc/callback*');
   const thief = await visitor();
   const page = await thief.newPage();
-  await page.goto(await stolen);
+  await page.goto(url);
   assert.equal(await page.locator('#user').count(), 0);
   const cookies = await thief.cookies(edge.origin('auth'));
   assert.ok(!cookies.some((cookie) => cookie.name === '__Host-portcullis'), 'no session cookie');

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Edge, fillIn, launchBrowser, person, signIn } from './edge.mjs';
+import { Edge, fillIn, launchBrowser, person, scenario, signIn } from './edge.mjs';
 import { checkPage } from './page_rules.mjs';
 
 const SHOTS = path.join(path.dirname(fileURLToPath(import.meta.url)), 'screenshots');
@@ -37,7 +37,7 @@ process.env.PARTNER_SECRET = 'proxy-post-secret';
 
 /** One page in all looks. `visit(page)` answers the response of the page that is to be looked at. */
 function shown(name, status, visit, options = {}) {
-  test(name, async (t) => {
+  scenario(name, async (t) => {
     for (const look of LOOKS) {
       await t.test(look.name, async () => {
         const { name: lookName, ...settings } = look;

@@ -1,7 +1,7 @@
 // A person and their tabs: sign-in, other hosts, refusal, deep links, sign-out.
 import assert from 'node:assert/strict';
-import { after, afterEach, before, test } from 'node:test';
-import { Edge, fillIn, isAskedToSignIn, launchBrowser, person, signIn } from './edge.mjs';
+import { after, afterEach, before } from 'node:test';
+import { Edge, fillIn, isAskedToSignIn, launchBrowser, person, program, scenario, signIn, signOut } from './edge.mjs';
 
 let edge; let browser; const open = [];
 before(async () => { edge = await Edge.start(); browser = await launchBrowser(); });
@@ -9,7 +9,7 @@ after(async () => { await browser?.close(); await edge?.stop(); });
 afterEach(async () => { for (const context of open.splice(0)) await context.close(); });
 const visitor = async (options) => { const context = await person(browser, options); open.push(context); return context; };
 
-test('a person signs in and ends where they wanted to be', async () => {
+scenario('a person signs in and ends where they wanted to be', async () => {
   const page = await (await visitor()).newPage();
   await page.goto(edge.url('wiki', '/start'));
   await fillIn(page, 'alice', 'wrong');
@@ -23,7 +23,7 @@ test('a person signs in and ends where they wanted to be', async () => {
   assert.ok(!(request.headers.cookie ?? '').includes('__Host-portcullis'), 'our cookie stays with us');
 });
 
-test('an unrelated host opens without a second sign-in', async () => {
+scenario('an unrelated host opens without a second sign-in', async () => {
   const context = await visitor();
   const page = await context.newPage();
   await signIn(page, edge.url('wiki'), 'alice');
@@ -34,7 +34,7 @@ test('an unrelated host opens without a second sign-in', async () => {
   assert.ok(!asked.includes(String(edge.providerPort)), 'the provider is not asked again');
 });
 
-test('whoever may not sees who they are, why, and the request id', async () => {
+scenario('whoever may not sees who they are, why, and the request id', async () => {
   const page = await (await visitor()).newPage();
   await signIn(page, edge.url('wiki'), 'bob');
   const answer = await page.goto(edge.url('vault', '/refused'));
@@ -46,7 +46,7 @@ test('whoever may not sees who they are, why, and the request id', async () => {
   assert.ok(id && text.includes(id), 'the page shows the request id');
 });
 
-test('ten tabs at once all end where they wanted to be', async () => {
+scenario('ten tabs at once all end where they wanted to be', async () => {
   const context = await visitor();
   const tabs = await Promise.all(Array.from({ length: 10 }, () => context.newPage()));
   const hosts = ['wiki', 'vault'];
@@ -57,7 +57,7 @@ test('ten tabs at once all end where they wanted to be', async () => {
   assert.deepEqual(tabs.map((tab) => tab.url()), wanted);
 });
 
-test('a tab that stayed at the provider too long is sent on with the session of another', async () => {
+scenario('a tab that stayed at the provider too long is sent on with the session of another', async () => {
   const context = await visitor();
   const [early, late] = [await context.newPage(), await context.newPage()];
   await late.goto(edge.url('wiki', '/late'));
@@ -66,7 +66,7 @@ test('a tab that stayed at the provider too long is sent on with the session of 
   assert.equal(await late.textContent('#user'), 'alice@corp.example');
 });
 
-test('a deep link keeps its query and its fragment', async () => {
+scenario('a deep link keeps its query and its fragment', async () => {
   const page = await (await visitor()).newPage();
   const deep = edge.url('wiki', '/deep/page?q=a%20b&plus=1%2B1&empty=#section-2');
   await page.goto(deep);
@@ -76,22 +76,32 @@ test('a deep link keeps its query and its fragment', async () => {
   assert.equal(await page.textContent('#url'), '/deep/page?q=a%20b&plus=1%2B1&empty=');
 });
 
-test('a sign-out ends the session everywhere and at the provider', async () => {
+scenario('a sign-out ends the session everywhere and at the provider', async () => {
   const context = await visitor();
   const [page, other] = [await context.newPage(), await context.newPage()];
   await signIn(page, edge.url('wiki'), 'alice');
   await other.goto(edge.url('vault'));
   assert.equal(await other.textContent('#user'), 'alice@corp.example');
-  await page.goto(edge.url('wiki', '/.portcullis/sign_out'));
-  await page.click('form button');
-  await page.waitForURL(/signed_out/);
+  await signOut(page, edge.url('wiki'));
   for (const host of ['wiki', 'vault']) {
     await other.goto(edge.url(host));
     assert.ok(await isAskedToSignIn(other), `${host} asks for a sign-in again`);
   }
 });
 
-test('a sign-out cannot be caused by another site', async () => {
+scenario('a sign-out on a host that was never opened asks where the session is', async () => {
+  const page = await (await visitor()).newPage();
+  await signIn(page, edge.url('wiki'), 'alice');
+  await page.goto(edge.url('vault', '/.portcullis/sign_out'));
+  await page.click('form button');
+  await page.waitForURL((now) => now.origin === edge.origin('auth') && now.pathname === '/.portcullis/sign_out');
+  await page.click('form button');
+  await page.click('button[value=yes]');
+  await page.goto(edge.url('wiki'));
+  assert.ok(await isAskedToSignIn(page), 'the session is over');
+});
+
+scenario('a sign-out cannot be caused by another site', async () => {
   const context = await visitor();
   const page = await context.newPage();
   await signIn(page, edge.url('wiki'), 'alice');
@@ -102,23 +112,23 @@ test('a sign-out cannot be caused by another site', async () => {
   assert.ok(!(await isAskedToSignIn(page)), 'the session lives on');
 });
 
-test('a live stream closes when the session ends in another tab', async () => {
+scenario('a live stream closes when the session ends in another tab', async () => {
   const context = await visitor();
   const [page, other] = [await context.newPage(), await context.newPage()];
   await signIn(page, edge.url('wiki'), 'alice');
   await page.evaluate(() => {
     const stream = new EventSource('/events');
-    window.ticks = 0; window.closed = false;
+    window.ticks = 0; window.over = false;
     stream.onmessage = () => { window.ticks += 1; };
-    stream.onerror = () => { window.closed = true; stream.close(); };
+    stream.onerror = () => { window.over = true; stream.close(); };
   });
   await page.waitForFunction(() => window.ticks > 2);
-  await other.goto(edge.url('vault', '/.portcullis/sign_out'));
-  await other.click('form button');
-  await page.waitForFunction(() => window.closed);
+  await other.goto(edge.url('vault'));
+  await signOut(other, edge.url('vault'));
+  await page.waitForFunction(() => window.over);
 });
 
-test('the back button neither loops nor brings a session back', async () => {
+scenario('the back button neither loops nor brings a session back', async () => {
   const context = await visitor();
   const page = await context.newPage();
   await signIn(page, edge.url('wiki', '/one'), 'alice');
@@ -126,19 +136,15 @@ test('the back button neither loops nor brings a session back', async () => {
   await page.goBack();
   assert.equal(page.url(), edge.url('wiki', '/one'));
   assert.equal(await page.textContent('#user'), 'alice@corp.example');
-  await page.goto(edge.url('wiki', '/.portcullis/sign_out'));
-  await page.click('form button');
-  await page.waitForURL(/signed_out/);
+  await signOut(page, edge.url('wiki'));
   await page.goBack().catch(() => {});
   await page.goBack().catch(() => {});
   await page.waitForLoadState();
   assert.equal(await page.locator('#user').count(), 0, 'no page of the old session');
 });
 
-test('a request from a script is told where to sign in, not redirected', async () => {
-  const page = await (await visitor()).newPage();
-  await page.goto(edge.url('public'));
-  const answer = await page.request.get(edge.url('wiki', '/api'), { headers: { accept: 'application/json' }, maxRedirects: 0 });
-  assert.equal(answer.status(), 401);
-  assert.match(JSON.stringify(await answer.json()), /sign_in/);
+scenario('a request from a script is told where to sign in, not redirected', async () => {
+  const answer = await program(edge, 'wiki', '/api', { accept: 'application/json' });
+  assert.equal(answer.status, 401);
+  assert.match(JSON.stringify(JSON.parse(answer.body)), /sign_in/);
 });

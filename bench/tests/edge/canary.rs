@@ -3,7 +3,7 @@
 use portcullis_demo::Person;
 use serde_json::json;
 
-use super::edge::Edge;
+use super::edge::{Edge, free_port};
 use super::raw::ask;
 
 /// A claim that nobody asked to see.
@@ -11,9 +11,20 @@ const CLAIM: &str = "canary-claim-7f3d91";
 /// Shorter texts occur by chance.
 const SHORTEST: usize = 16;
 
+/// Everything of ours is logged in detail, and one route leads nowhere.
+async fn with_a_dead_upstream() -> Edge {
+    let mut edge = Edge::prepare().await;
+    let (port, dead) = (edge.demo.public_port(), free_port().await);
+    let route = format!(
+        "  - name: dead\n    from: https://api.localhost:{port}\n    to: http://127.0.0.1:{dead}\n    policy: [{{allow: {{and: [{{authenticated_user: true}}]}}}}]\n"
+    );
+    edge.run("telemetry: {log: \"trace\"}\n", &route).await;
+    edge
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_printed_anywhere() {
-    let mut edge = Edge::start_with("telemetry: {log: \"debug\"}\n", "").await;
+    let mut edge = with_a_dead_upstream().await;
     let claims = json!({ "name": "Canary", "email": "canary@corp.example", "email_verified": true, "groups": ["engineering"], "secret_note": CLAIM });
     edge.demo.provider().put_person(Person::new("canary", "for tests", claims));
     let mut secrets = Secrets::default();
@@ -49,12 +60,15 @@ async fn no_secret_is_printed_anywhere() {
     pages.push(ask(&edge, "hello", request.as_bytes()).await.unwrap().body);
     let request = request.replace("/a%2Fb", "/json");
     pages.push(ask(&edge, "hello", request.as_bytes()).await.unwrap().body);
+    // A request that fails on its way: errors tell of it, without its query.
+    let failed = canary.open(&edge.url("api", "/?token=canary-query-5e1c77")).await.unwrap();
+    assert_eq!(failed.status, 502);
     let out = canary.submit(&edge.url("hello", "/.portcullis/sign_out"), &[]).await.unwrap();
     secrets.learn_way(&out.way);
     pages.push(out.text);
 
     secrets.texts.extend(edge.demo.provider().issued_secrets());
-    secrets.texts.extend([CLAIM.to_owned(), "canary-query-5e1c77".to_owned()]);
+    secrets.texts.push(CLAIM.to_owned());
     let folder = edge.folder.path().to_owned();
     secrets.texts.push(std::fs::read_to_string(folder.join("provider-secret")).unwrap());
     secrets.learn_key_ring(&folder.join("state"));
@@ -75,6 +89,7 @@ async fn no_secret_is_printed_anywhere() {
     places.push(("store".to_owned(), String::from_utf8_lossy(&store).into_owned()));
 
     assert!(secrets.texts.len() > 20, "there are secrets to look for: {}", secrets.texts.len());
+    assert!(!edge.log().iter().any(|line| line.contains("canary-query")), "no query is logged");
     let leaks: Vec<String> = places.iter().flat_map(|(place, text)| secrets.found_in(place, text)).collect();
     assert!(leaks.is_empty(), "\n{}", leaks.join("\n"));
     // The twin: the search finds what is there.

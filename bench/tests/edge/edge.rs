@@ -37,19 +37,17 @@ pub(crate) struct Service {
 impl Edge {
     /// All services in one process.
     pub(crate) async fn start() -> Self {
-        Self::start_with("", "").await
+        let mut edge = Self::prepare().await;
+        edge.run("", "").await;
+        edge
     }
 
-    /// All services in one process, with further sections and further routes.
-    pub(crate) async fn start_with(sections: &str, routes: &str) -> Self {
-        let mut edge = Self::prepare().await;
-        let folder = edge.folder.path().to_owned();
-        let text = extended(&edge.demo.config_text(&folder), sections, routes);
-        let config = folder.join("portcullis.yaml");
-        std::fs::write(&config, text).unwrap();
-        edge.services.push(Service::new(config, &format!("http://{}", edge.demo.telemetry())));
-        edge.services[0].start().await;
-        edge
+    /// Starts all services in one process, with further sections and further routes.
+    pub(crate) async fn run(&mut self, sections: &str, routes: &str) {
+        let config = self.folder.path().join("portcullis.yaml");
+        std::fs::write(&config, extended(&self.demo.config_text(self.folder.path()), sections, routes)).unwrap();
+        self.services.push(Service::new(config, &format!("http://{}", self.demo.telemetry())));
+        self.service().start().await;
     }
 
     /// Provider, applications and files; no service yet.

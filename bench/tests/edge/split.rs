@@ -36,7 +36,7 @@ async fn service(edge: &Edge, name: &str, internal: Option<u16>, [broker, authn]
         "services: {name}\nsecret: {{file: \"{}\"}}\nsiblings: {{broker: \"{broker}\", authn: \"{authn}\"}}\n",
         folder.join("secret").display()
     );
-    let internal = internal.map_or_else(String::new, |port| format!("  internal: 127.0.0.1:{port}\n"));
+    let internal = internal.map_or_else(String::new, |port| format!("  internal: {{{name}: 127.0.0.1:{port}}}\n"));
     let here = |kind: &str| format!("{kind}_dir: \"{}/{kind}\"", folder.display());
     let there = |kind: &str| format!("{kind}_dir: \"{}/{kind}\"", own.display());
     let text = extended(&edge.demo.config_text(folder), &sections, "")
