@@ -146,6 +146,11 @@ impl Tree {
         }
     }
 
+    /// The texts of a list or the one text, commas and all.
+    pub(crate) fn strings_whole(&self) -> Vec<String> {
+        self.as_list().unwrap_or(std::slice::from_ref(self)).iter().filter_map(Self::scalar).collect()
+    }
+
     /// The text of a scalar.
     pub(crate) fn scalar(&self) -> Option<String> {
         match &self.value {

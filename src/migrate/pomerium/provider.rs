@@ -82,9 +82,8 @@ pub(crate) fn providers(scope: &mut Global<'_>, routes: &[(String, &Tree)], rest
     let template = template(scope, &kind);
     let mut provider = template.clone();
     let id = scope.given("idp_client_id");
-    match id.and_then(Tree::scalar) {
-        Some(text) => provider.set("client_id", id.into_iter().fold(Tree::text(text), Tree::with_remarks_of)),
-        None => provider.set("client_id", Tree::text("missing")),
+    if let Some(text) = id.and_then(Tree::scalar) {
+        provider.set("client_id", id.into_iter().fold(Tree::text(text), Tree::with_remarks_of));
     }
     if let Some(secret) = client_secret(scope, &format!("idp-{main}")) {
         provider.set("client_secret", secret);
@@ -174,6 +173,8 @@ fn template(scope: &mut Global<'_>, kind: &str) -> Tree {
         issuer = issuer.remarked("migrate: the issuer of an OpenID Provider.");
     }
     provider.set("issuer", issuer);
+    // Its place is here, its value comes with the client.
+    provider.set("client_id", Tree::text("missing"));
     scopes(scope, known, &mut provider);
     parameters(scope, known, &mut provider);
     provider
