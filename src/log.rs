@@ -1,20 +1,19 @@
 //! Logs: JSON lines on standard output, written by one thread so that a slow reader never holds a request.
 //! Never decides what is logged: that is the filter's and the caller's business.
 
-use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
+mod writer;
+
+use std::io;
 
 use prometheus::{IntCounter, Registry};
 use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::filter_fn;
-use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// Events that wait for the writer; further ones are dropped and counted.
-const MAX_WAITING_EVENTS: usize = 8192;
+use crate::log::writer::Writer;
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,60 +24,31 @@ pub(crate) enum Format {
     Plain,
 }
 
-/// Keeps the writer alive; dropping it writes what waits and stops the thread.
-#[derive(Debug)]
-pub(crate) struct LogGuard {
-    sender: Option<SyncSender<Message>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Drop for LogGuard {
-    fn drop(&mut self) {
-        if let Some(sender) = self.sender.take() {
-            // The subscriber keeps its own sender for the life of the process, so the end is a message. If the
-            // thread is gone, there is nobody left to tell.
-            let _unheard = sender.send(Message::Stop);
-        }
-        if let Some(thread) = self.thread.take() {
-            let _panicked = thread.join();
-        }
-    }
-}
-
-enum Message {
-    Line(Vec<u8>),
-    Stop,
-}
-
-/// Installs the process's subscriber. `filter` is in `tracing`'s syntax.
+/// Installs the process's subscriber; events are written as long as the writer it returns lives. `filter` is in `tracing`'s syntax.
 ///
 /// # Errors
 /// A filter that does not parse, or a second call in one process.
-pub(crate) fn install(filter: &str, format: Format, registry: &Registry) -> Result<LogGuard, LogError> {
+pub(crate) fn install(filter: &str, format: Format, registry: &Registry) -> Result<Writer, LogError> {
     let filter = EnvFilter::try_new(filter).map_err(|source| LogError::Filter { source })?;
-    let (sender, receiver) = sync_channel(MAX_WAITING_EVENTS);
     let dropped = IntCounter::new(
         "portcullis_log_events_dropped_total",
         "Log events that were dropped because standard output could not keep up.",
     )?;
     registry.register(Box::new(dropped.clone()))?;
-    let thread = std::thread::Builder::new()
-        .name("log-writer".into())
-        .spawn(move || write_lines(&receiver))
-        .map_err(|source| LogError::Thread { source })?;
-    let writer = Lines { sender: sender.clone(), dropped };
+    let writer = Writer::start().map_err(|source| LogError::Thread { source })?;
+    let lines = writer.lines(dropped);
     let capped = tracing_subscriber::registry().with(filter).with(filter_fn(may_be_printed));
     let installed = match format {
         Format::Json => {
-            let lines = fmt::layer().with_writer(writer).json().flatten_event(true);
+            let lines = fmt::layer().with_writer(lines).json().flatten_event(true);
             capped.with(lines.with_current_span(false).with_span_list(false)).try_init()
         }
         Format::Plain => {
-            capped.with(fmt::layer().with_writer(writer).compact().with_target(false).with_ansi(false)).try_init()
+            capped.with(fmt::layer().with_writer(lines).compact().with_target(false).with_ansi(false)).try_init()
         }
     };
     installed.map_err(|_source| LogError::Twice)?;
-    Ok(LogGuard { sender: Some(sender), thread: Some(thread) })
+    Ok(writer)
 }
 
 /// Whether an event may be printed whatever the filter says: libraries print whole requests, with cookies, codes and
@@ -109,60 +79,4 @@ pub(crate) enum LogError {
     /// The metric is registered already.
     #[error("the metric of dropped events cannot be registered")]
     Metric(#[from] prometheus::Error),
-}
-
-fn write_lines(receiver: &Receiver<Message>) {
-    let mut out = io::BufWriter::with_capacity(64 * 1024, io::stdout());
-    while let Ok(first) = receiver.recv() {
-        let mut next = Some(first);
-        while let Some(message) = next {
-            match message {
-                // A closed standard output is no reason to stop serving.
-                Message::Line(line) => drop(out.write_all(&line)),
-                Message::Stop => return drop(out.flush()),
-            }
-            next = receiver.try_recv().ok();
-        }
-        drop(out.flush());
-    }
-}
-
-/// Makes one [`Line`] for each event.
-struct Lines {
-    sender: SyncSender<Message>,
-    dropped: IntCounter,
-}
-
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Line<'a>;
-
-    fn make_writer(&'a self) -> Line<'a> {
-        Line { lines: self, bytes: Vec::with_capacity(512) }
-    }
-}
-
-/// The bytes of one event, sent on when it is complete.
-struct Line<'a> {
-    lines: &'a Lines,
-    bytes: Vec<u8>,
-}
-
-impl Write for Line<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Drop for Line<'_> {
-    fn drop(&mut self) {
-        let line = Message::Line(std::mem::take(&mut self.bytes));
-        if let Err(TrySendError::Full(_)) = self.lines.sender.try_send(line) {
-            self.lines.dropped.inc();
-        }
-    }
 }

@@ -200,6 +200,7 @@ fn restart_for(old: &Config, new: &Config) -> Vec<&'static str> {
         ("run_dir and state_dir", old.directories != new.directories),
         ("listen", old.listen != new.listen),
         ("storage", old.storage != new.storage),
+        ("sign_in", old.sign_in.host.is_empty() && !new.sign_in.host.is_empty()),
         ("siblings", old.siblings != new.siblings),
         ("replica", old.replica != new.replica),
         ("telemetry", old.telemetry != new.telemetry),
