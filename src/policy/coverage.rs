@@ -10,13 +10,13 @@ use crate::policy::judge::Judged;
 use crate::policy::site::Site;
 
 /// The policies of a configuration, and what of them cases made true.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Coverage {
     policies: Vec<Tried>,
 }
 
 /// One policy; routes that share its rules share it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Tried {
     routes: Vec<Arc<str>>,
     /// What it says, and where: routes with equal policies in different places are told apart.
@@ -25,7 +25,7 @@ struct Tried {
     rules: Vec<TriedRule>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct TriedRule {
     action: &'static str,
     line: usize,
@@ -33,7 +33,7 @@ struct TriedRule {
     criteria: Vec<TriedCriterion>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct TriedCriterion {
     name: String,
     line: usize,
@@ -67,6 +67,19 @@ impl Coverage {
         let key = key(route);
         if let Some(tried) = self.policies.iter_mut().find(|tried| tried.key == key) {
             tried.add(explanation);
+        }
+    }
+
+    /// Adds what the cases of another file made true of the same configuration.
+    pub(crate) fn join(&mut self, other: &Self) {
+        for (tried, other) in self.policies.iter_mut().zip(&other.policies) {
+            tried.cases = tried.cases.saturating_add(other.cases);
+            for (rule, other) in tried.rules.iter_mut().zip(&other.rules) {
+                rule.held |= other.held;
+                for (criterion, other) in rule.criteria.iter_mut().zip(&other.criteria) {
+                    criterion.held |= other.held;
+                }
+            }
         }
     }
 

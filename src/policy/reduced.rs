@@ -18,10 +18,17 @@ const KEPT: [&str; 5] = ["namespace", "sign_in", "session", "limits", "cookie"];
 const KEPT_OF_ROUTES: [&str; 9] =
     ["name", "from", "prefix", "path", "regex", "providers", "session", "cors_allow_preflight", "encoded_slashes"];
 
-/// The reduced configuration; `None` if it is refused too.
-pub(crate) fn config(tree: &Node, name: &str, base: &Path) -> Option<Arc<Config>> {
-    let text = document(tree)?.to_string();
-    from_text(&text, name, base, &ProcessEnvironment).ok().map(|loaded| loaded.config)
+/// The reduced configuration.
+///
+/// # Errors
+/// What is wrong with it, by field: the places of its text say nothing to anybody.
+pub(crate) fn config(tree: &Node, name: &str, base: &Path) -> Result<Arc<Config>, Vec<String>> {
+    let text = document(tree).ok_or_else(Vec::new)?.to_string();
+    let loaded = from_text(&text, name, base, &ProcessEnvironment).map_err(|error| {
+        let problems = error.problems().iter();
+        problems.map(|problem| format!("{name}: {}: {}", problem.field, problem.message)).collect::<Vec<_>>()
+    })?;
+    Ok(loaded.config)
 }
 
 fn document(tree: &Node) -> Option<Value> {

@@ -32,6 +32,14 @@ pub(crate) enum SiteError {
     /// The configuration is refused, and not only for what decisions do not look at.
     #[error(transparent)]
     Refused(#[from] LoadError),
+    /// The configuration is refused, and so it is without what decisions do not look at.
+    #[error("{refused}\n{}", without.join("\n"))]
+    RefusedTwice {
+        /// Why it cannot be served.
+        refused: LoadError,
+        /// What else is wrong.
+        without: Vec<String>,
+    },
     /// The policy in a test file is refused.
     #[error("{0}")]
     Policy(Diagnostic),
@@ -58,8 +66,12 @@ impl Site {
             (Err(refused), None) => return Err(refused.into()),
             (Err(refused), Some(tree)) => {
                 let base = path.parent().map_or_else(PathBuf::new, Path::to_owned);
-                let config = reduced::config(&tree, &name, &base).and_then(|config| placed(config, &tree));
-                (config.ok_or_else(|| refused.clone())?, Some(refused))
+                let config = match reduced::config(&tree, &name, &base) {
+                    Ok(config) => placed(config, &tree).ok_or_else(|| refused.clone())?,
+                    Err(without) if without.is_empty() => return Err(refused.into()),
+                    Err(without) => return Err(SiteError::RefusedTwice { refused, without }),
+                };
+                (config, Some(refused))
             }
         };
         Ok(Self { gate: Gate::new(Snapshot::build(&config, None)?), name, left_out })

@@ -35,7 +35,10 @@ pub(crate) fn run(options: &Explain, clock: &dyn Clock) -> Result<()> {
 pub(crate) fn refused(error: SiteError) -> miette::Report {
     match error {
         SiteError::Refused(error) => Refused(error).into(),
-        other @ (SiteError::Unreadable { .. } | SiteError::Policy(_) | SiteError::Unserved(_)) => miette!("{other}"),
+        other @ (SiteError::Unreadable { .. }
+        | SiteError::RefusedTwice { .. }
+        | SiteError::Policy(_)
+        | SiteError::Unserved(_)) => miette!("{other}"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `portcullis policy test`: runs table tests and says what passed, what failed and what no case tried.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use miette::{IntoDiagnostic, Result, WrapErr};
@@ -52,10 +53,11 @@ pub(crate) fn run(options: &PolicyTest, clock: &dyn Clock) -> Result<u8> {
     let files = if options.files.is_empty() { beside(options.config.as_deref())? } else { options.files.clone() };
     let mut reports = Vec::with_capacity(files.len());
     let mut broken = false;
+    let mut told = BTreeSet::new();
     for file in &files {
         match trial(file, options.config.as_deref(), clock) {
             Ok(report) => {
-                report.note.iter().for_each(|text| note(text));
+                report.note.iter().filter(|text| told.insert((*text).clone())).for_each(|text| note(text));
                 say(results(&report).trim_end());
                 reports.push(report);
             }
@@ -179,10 +181,10 @@ fn results(report: &Report) -> String {
     text
 }
 
-/// Coverage of each file, and how many passed.
+/// Coverage of each configuration, and how many passed.
 fn closing(reports: &[Report]) -> String {
     let mut text = String::new();
-    for Report { file: _, results: _, coverage, against, note: _ } in reports {
+    for (against, coverage) in coverages(reports) {
         let (Share { held, all }, criteria) = coverage.shares();
         text.push_str(&format!(
             "\ncoverage of {against}: {held} of {all} rules and {} of {} criteria held in some case\n",
@@ -194,6 +196,18 @@ fn closing(reports: &[Report]) -> String {
     let all: usize = reports.iter().map(|report| report.results.len()).sum();
     text.push_str(&format!("\n{} passed, {failed} failed\n", all.saturating_sub(failed)));
     text
+}
+
+/// What all files together tried of each configuration.
+fn coverages(reports: &[Report]) -> Vec<(&str, Coverage)> {
+    let mut coverages: Vec<(&str, Coverage)> = Vec::new();
+    for Report { file: _, results: _, coverage, against, note: _ } in reports {
+        match coverages.iter_mut().find(|(known, _)| known == against) {
+            Some((_, known)) => known.join(coverage),
+            None => coverages.push((against, coverage.clone())),
+        }
+    }
+    coverages
 }
 
 fn failed(reports: &[Report]) -> usize {
