@@ -27,7 +27,7 @@ pub(crate) enum Command {
     Status(Status),
     /// Say why a request was permitted or denied, by the request id of its answer; or what would become of one that
     /// nobody sent.
-    Explain(Explain),
+    Explain(Box<Explain>),
     /// Have a running process read its configuration again, now.
     Reload(Admin),
     /// List and end sessions.

@@ -25,7 +25,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<ExitCode> {
             return Ok(if check::run(&options)? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Status(options) => return client()?.block_on(show_status(options)),
-        Command::Explain(options) => return explain_request(options),
+        Command::Explain(options) => return explain_request(*options),
         Command::Reload(options) => return client()?.block_on(reload(options)),
         Command::Sessions(Sessions::End(options)) => return client()?.block_on(end_sessions(options)),
         Command::Sessions(Sessions::List(options)) => return client()?.block_on(list_sessions(options)),

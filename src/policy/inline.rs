@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use portcullis_config::{Config, ProcessEnvironment, from_text};
 use portcullis_policy::yaml::Node;
-use portcullis_policy::{Compiled, SharedPolicies, compile_policy, compile_route};
+use portcullis_policy::{Compiled, Diagnostic, SharedPolicies, compile_policy, compile_route};
 
 use crate::policy::site::SiteError;
 
@@ -33,14 +33,16 @@ pub(crate) fn config(access: &Access) -> Result<Arc<Config>, SiteError> {
     };
     let Compiled { program, warnings: _ } = compiled.map_err(SiteError::Policy)?;
     let mut config = from_text(EVERYWHERE, "policy", Path::new("/"), &ProcessEnvironment)?.config;
-    // Nobody else holds what was made just now.
-    if let Some(routes) = Arc::get_mut(&mut config).map(|config| &mut config.routes) {
-        if let Some(route) = routes.first_mut().and_then(Arc::get_mut) {
-            route.policy = program;
-            route.line = match access {
-                Access::Policy(node) | Access::Route(node) => node.place().line,
-            };
-        }
-    }
+    // Nobody else holds what was made just now; were it otherwise, the route would stay open to everybody.
+    let route = Arc::get_mut(&mut config).and_then(|config| config.routes.first_mut()).and_then(Arc::get_mut);
+    let route = route.ok_or_else(|| SiteError::Policy(misplaced()))?;
+    route.policy = program;
+    route.line = match access {
+        Access::Policy(node) | Access::Route(node) => node.place().line,
+    };
     Ok(config)
+}
+
+fn misplaced() -> Diagnostic {
+    Diagnostic { message: "there is no route to put the policy on".to_owned(), line: 0, column: 0, help: None }
 }

@@ -5,14 +5,14 @@ use crate::policy::trial::{Report, Tested};
 /// The whole document.
 pub(crate) fn document(reports: &[Report]) -> String {
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
-    for Report { file, results, .. } in reports {
+    for Report { file, results, coverage: _, against: _, note: _ } in reports {
         let failures = results.iter().filter(|tested| tested.failure.is_some()).count();
         xml.push_str(&format!(
             "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{failures}\" errors=\"0\">\n",
             escaped(file),
             results.len()
         ));
-        for Tested { name, line, failure, .. } in results {
+        for Tested { name, line, failure } in results {
             let about = format!(
                 "name=\"{}\" classname=\"{}\" file=\"{}\" line=\"{line}\"",
                 escaped(name),

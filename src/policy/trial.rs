@@ -108,7 +108,10 @@ pub(crate) fn trial(file: &Path, config: Option<&Path>, clock: &dyn Clock) -> Re
     };
     let site = site.map_err(|error| match error {
         SiteError::Policy(diagnostic) => Broken(format!("{}:{diagnostic}", table.file)),
-        other => Broken(other.to_string()),
+        other @ (SiteError::Unreadable { .. }
+        | SiteError::Refused(_)
+        | SiteError::RefusedTwice { .. }
+        | SiteError::Unserved(_)) => Broken(other.to_string()),
     })?;
     let mut coverage = Coverage::of(&site);
     let mut results = Vec::with_capacity(table.cases.len());

@@ -12,10 +12,8 @@ use crate::policy::suppose::{asked, record, text};
 /// `explain` as it is typed.
 fn typed(arguments: &[&str]) -> Result<Explain, clap::Error> {
     let cli = Cli::try_parse_from(["portcullis", "explain"].iter().chain(arguments))?;
-    match cli.command {
-        Command::Explain(options) => Ok(options),
-        other => panic!("{other:?}"),
-    }
+    let Command::Explain(options) = cli.command else { panic!("{arguments:?}") };
+    Ok(*options)
 }
 
 fn explained(folder: &Folder, arguments: &[&str]) -> (String, Value) {
