@@ -19,14 +19,21 @@ const BINARY = path.resolve(process.env.PORTCULLIS_BIN ?? path.join(HERE, '../..
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const START_DEADLINE = 30_000;
 
-/** A port nobody listens on right now. */
+let nextPort = 28_500 + (process.pid % 80) * 50;
+
+/** A port nobody listens on right now, below those that the kernel gives to outgoing connections. */
 async function freePort() {
-  const probe = net.createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  return port;
+  for (;;) {
+    const port = nextPort++;
+    const probe = net.createServer();
+    const free = await new Promise((resolve) => {
+      probe.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!free) continue;
+    probe.close();
+    await once(probe, 'close');
+    return port;
+  }
 }
 
 async function until(what, check) {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -186,9 +187,17 @@ pub(crate) fn extended(config: &str, sections: &str, routes: &str) -> String {
     config.replace(ROUTES, &format!("\n{sections}{ROUTES}{routes}"))
 }
 
-/// A port nobody listens on right now.
+/// A port nobody listens on right now, even; the odd one above it is left alone. Below the ports that the kernel gives
+/// to outgoing connections, and never the same twice: it stays free until the process under test takes it.
 pub(crate) async fn free_port() -> u16 {
-    tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let block = u16::try_from(std::process::id() % 80).unwrap() * 200;
+        let port = 12_000 + block + NEXT.fetch_add(2, Ordering::SeqCst) % 4_000;
+        if tokio::net::TcpListener::bind(("127.0.0.1", port)).await.is_ok() {
+            return port;
+        }
+    }
 }
 
 /// The binary under test.

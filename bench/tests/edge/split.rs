@@ -1,5 +1,6 @@
 //! The services as processes of their own, over mutual TLS from the cluster secret: each is stopped and started.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use super::edge::{Edge, Service, binary, eventually, extended, free_port};
@@ -21,6 +22,21 @@ async fn split() -> Edge {
         let service = service(&edge, name, internal, [&at(broker), &at(authn)]).await;
         edge.services.push(service);
     }
+    // The proxy's host never holds the secret itself, only the keys that a proxy needs.
+    let exported = edge.services[BROKER].command(&["keys", "export", "--services", "proxy"]).await;
+    assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
+    let whole = std::fs::read(edge.folder.path().join("secret")).unwrap();
+    assert!(!exported.stdout.windows(whole.trim_ascii().len()).any(|window| window == whole.trim_ascii()));
+    let config = edge.services[PROXY].config().to_owned();
+    let file = edge.folder.path().join("proxy-keys");
+    std::fs::write(&file, exported.stdout).unwrap();
+    for secret in [&file, &edge.folder.path().join("secret")] {
+        std::fs::set_permissions(secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let text = std::fs::read_to_string(&config).unwrap();
+    let named = |name: &str| format!("secret: {{file: \"{}\"}}", edge.folder.path().join(name).display());
+    assert!(text.contains(&named("secret")));
+    std::fs::write(&config, text.replace(&named("secret"), &named("proxy-keys"))).unwrap();
     for number in [BROKER, AUTHN, PROXY] {
         edge.services[number].start().await;
     }

@@ -76,7 +76,7 @@ impl Demo {
         };
         let hello = App::start(app("Hello", "Open to everybody who is signed in.", HELLO_HOST, VAULT_HOST)).await?;
         let vault = App::start(app("Vault", "For administrators only.", VAULT_HOST, HELLO_HOST)).await?;
-        let telemetry = free_address().await?;
+        let telemetry = free_address_above(public_port).await?;
         Ok(Self { public_port, telemetry, provider, hello, vault, certificate, client_secret })
     }
 
@@ -152,7 +152,15 @@ impl Demo {
     }
 }
 
-/// A loopback address that nobody listens on right now: the configuration needs it before somebody does.
-async fn free_address() -> io::Result<SocketAddr> {
-    tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?.local_addr()
+/// The first loopback address above `port` that nobody listens on right now: the configuration needs it before
+/// somebody does.
+async fn free_address_above(port: u16) -> io::Result<SocketAddr> {
+    let mut refusal = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for above in (port..u16::MAX).skip(1).take(100) {
+        match tokio::net::TcpListener::bind(("127.0.0.1", above)).await {
+            Ok(listener) => return listener.local_addr(),
+            Err(error) => refusal = error,
+        }
+    }
+    Err(refusal)
 }
