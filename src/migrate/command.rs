@@ -54,7 +54,9 @@ pub(crate) enum CommandError {
 pub(crate) fn run(options: &Migrate) -> Result<ExitCode, CommandError> {
     let Migrate { files, secrets_dir } = options;
     let folder = match secrets_dir {
-        Some(path) => std::path::absolute(path).map_err(|source| CommandError::Folder { path: path.clone(), source })?,
+        Some(path) => {
+            std::path::absolute(path).map_err(|source| CommandError::Folder { path: path.clone(), source })?
+        }
         None => PathBuf::from(USUAL_FOLDER),
     };
     let sources: Result<Vec<Source>, CommandError> = files.iter().map(|path| read(path)).collect();
@@ -138,7 +140,11 @@ pub(crate) enum Losses {
 ///
 /// # Errors
 /// See [`RunError`].
-pub(crate) fn load_pomerium(path: &Path, losses: Losses, env: &dyn Environment) -> Result<(Loaded, Vec<String>), RunError> {
+pub(crate) fn load_pomerium(
+    path: &Path,
+    losses: Losses,
+    env: &dyn Environment,
+) -> Result<(Loaded, Vec<String>), RunError> {
     let absolute = std::path::absolute(path).unwrap_or_else(|_error| path.to_owned());
     let source = read(path)?;
     let digest = Some(portcullis_keys::sha256(source.text.as_bytes()));
@@ -150,7 +156,7 @@ pub(crate) fn load_pomerium(path: &Path, losses: Losses, env: &dyn Environment) 
         return Err(RunError::Losses { path: path.to_owned(), findings });
     }
     secrets::write(&migrated.secrets, Existing::Replace).map_err(CommandError::from)?;
-    let base = absolute.parent().unwrap_or(Path::new("/"));
+    let base = absolute.parent().unwrap_or_else(|| Path::new("/"));
     let name: Arc<str> = format!("{} (converted)", path.display()).into();
     let Loaded { config, mut files } = from_text(&migrated.text, &name, base, env)?;
     files.insert(0, ReferencedFile { path: absolute, digest });

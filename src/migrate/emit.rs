@@ -216,7 +216,8 @@ fn is_plain(text: &str) -> bool {
     }
     if first.is_ascii_digit() {
         // Durations and addresses; everything else that begins with a digit might be a number to somebody.
-        let duration = text.ends_with(['s', 'm', 'h', 'd']) && text.chars().all(|c| c.is_ascii_digit() || "smhd".contains(c));
+        let duration =
+            text.ends_with(['s', 'm', 'h', 'd']) && text.chars().all(|c| c.is_ascii_digit() || "smhd".contains(c));
         let address = text.matches('.').count() >= 3 || text.contains("://");
         return duration || address;
     }

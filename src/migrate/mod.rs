@@ -133,8 +133,7 @@ fn read(source: &Source) -> Result<(Document, Dialect), MigrateError> {
     let Source { name, text } = source;
     let unreadable = |diagnostic| MigrateError::Unreadable { name: Arc::clone(name), diagnostic };
     let toml = name.ends_with(".cfg") || name.ends_with(".toml") || oauth2_proxy::looks_like_cfg(text);
-    let document =
-        if toml { oauth2_proxy::cfg(text, name) } else { reader::yaml(text, name) }.map_err(unreadable)?;
+    let document = if toml { oauth2_proxy::cfg(text, name) } else { reader::yaml(text, name) }.map_err(unreadable)?;
     let root = &document.root;
     let scores = [
         (known(root, pomerium::keys::GLOBAL), Dialect::Pomerium),

@@ -4,6 +4,7 @@ mod alpha;
 mod cfg;
 mod classic;
 mod plan;
+mod traffic;
 
 use self::plan::{Plan, Provider, Target, Upstream, UpstreamPath};
 use super::findings::{Finding, Weight};
@@ -38,8 +39,7 @@ const USER_HEADERS: [(&str, &str); 4] = [
 
 /// Converts the files of one oauth2-proxy.
 pub(crate) fn convert(classic: Option<&Document>, alpha: Option<&Document>, journal: &mut Journal) -> Tree {
-    let nothing: Tree = Value::Map(Vec::new()).into();
-    let mut out = nothing.clone();
+    let mut out: Tree = Value::Map(Vec::new()).into();
     let mut plan = Plan::default();
     for (document, table) in [(classic, CLASSIC), (alpha, ALPHA)] {
         let Some(Document { root, .. }) = document else { continue };
@@ -47,14 +47,20 @@ pub(crate) fn convert(classic: Option<&Document>, alpha: Option<&Document>, jour
         scope.apply(table);
         if document.is_some_and(|one| classic.is_some_and(|other| std::ptr::eq(one, other))) {
             listener(&mut scope);
-            user_headers(&mut scope);
+            // With the alpha configuration only what it injects is passed.
+            if alpha.is_none() {
+                user_headers(&mut scope);
+            }
             kind(&mut scope);
         }
         (out, plan) = (scope.out, scope.around);
     }
     who_may(&mut plan, classic.or(alpha), journal);
     let host = host(&plan, journal);
-    out.set("sign_in.host", Tree::text(sign_in_host(&host)).remarked("migrate: a host for signing in, with DNS and certificate;"));
+    out.set(
+        "sign_in.host",
+        Tree::text(sign_in_host(&host)).remarked("migrate: a host for signing in, with DNS and certificate;"),
+    );
     if let Some(sign_in) = out.at("sign_in.host").cloned() {
         out.set("sign_in.host", sign_in.remarked("register https://HOST/.portcullis/oidc/callback at the provider."));
     }
@@ -90,7 +96,11 @@ fn listener(scope: &mut Scope<'_, Plan>) {
     match values::address(address).filter(|_| redirects) {
         Some(address) => scope.out.set("listen.redirect", Tree::text(address).with_remarks_of(&member.value)),
         None if text.is_empty() => {}
-        None => scope.lost(member, "the public listener speaks TLS only", "listen.public; let the terminator in front speak https to it"),
+        None => scope.lost(
+            member,
+            "the public listener speaks TLS only",
+            "listen.public; let the terminator in front speak https to it",
+        ),
     }
 }
 
@@ -145,7 +155,12 @@ fn told(journal: &mut Journal, weight: Weight, key: &str, (reason, nearest): (&s
 /// The host with its port.
 fn host(plan: &Plan, journal: &mut Journal) -> String {
     plan.host.clone().unwrap_or_else(|| {
-        told(journal, Weight::Lost, "redirect_url", ("is not in the file, so the host of the routes is not known", "routes[].from"));
+        told(
+            journal,
+            Weight::Lost,
+            "redirect_url",
+            ("is not in the file, so the host of the routes is not known", "routes[].from"),
+        );
         NO_HOST.to_owned()
     })
 }
@@ -159,8 +174,18 @@ fn sign_in_host(host: &str) -> String {
 }
 
 fn provider(out: &mut Tree, plan: &Plan, journal: &mut Journal) {
-    let Provider { issuer, client_id, client_secret, label, scopes, groups_claim, email_claim, takes_unverified_email, parameters, ca } =
-        plan.provider.clone();
+    let Provider {
+        issuer,
+        client_id,
+        client_secret,
+        label,
+        scopes,
+        groups_claim,
+        email_claim,
+        takes_unverified_email,
+        parameters,
+        ca,
+    } = plan.provider.clone();
     let kind = plan.kind.as_str();
     let usual = match kind {
         "google" => Some("https://accounts.google.com"),
@@ -168,24 +193,36 @@ fn provider(out: &mut Tree, plan: &Plan, journal: &mut Journal) {
         "login.gov" => Some("https://secure.login.gov/"),
         _ => None,
     };
-    let oidc = ["oidc", "keycloak-oidc", "adfs", "cidaas", "entra-id", "azure", "gitlab", "login.gov", "google"].contains(&kind);
+    let oidc = ["oidc", "keycloak-oidc", "adfs", "cidaas", "entra-id", "azure", "gitlab", "login.gov", "google"]
+        .contains(&kind);
     let issuer = issuer.or_else(|| usual.map(Tree::text)).filter(|_| oidc);
     let issuer = issuer.unwrap_or_else(|| {
-        let why = if oidc { "the issuer is not in the file; nobody can sign in until it is named" } else { "this provider speaks no OpenID Connect; nobody can sign in until another is named" };
+        let why = if oidc {
+            "the issuer is not in the file; nobody can sign in until it is named"
+        } else {
+            "this provider speaks no OpenID Connect; nobody can sign in until another is named"
+        };
         told(journal, Weight::Protects, "provider", (why, "providers.NAME.issuer"));
         Tree::text(NOWHERE).remarked("migrate: the issuer of an OpenID Provider.")
     });
     let mut entry: Tree = Value::Map(Vec::new()).into();
     entry.set("issuer", issuer);
     entry.set("client_id", client_id.unwrap_or_else(|| Tree::text("missing")));
-    for (key, value) in [("client_secret", client_secret), ("label", label), ("scopes", scopes), ("claims.groups", groups_claim), ("claims.email", email_claim)] {
+    for (key, value) in [
+        ("client_secret", client_secret),
+        ("label", label),
+        ("scopes", scopes),
+        ("claims.groups", groups_claim),
+        ("claims.email", email_claim),
+    ] {
         if let Some(value) = value {
             entry.set(key, value);
         }
     }
     // Azure never says whether an address is verified, so there the question was never asked.
     if !takes_unverified_email && !matches!(kind, "azure" | "entra-id" | "adfs") {
-        let told_apart = Tree::boolean(true).remarked("oauth2-proxy refuses `false`; Portcullis refuses an answer without it too.");
+        let told_apart =
+            Tree::boolean(true).remarked("oauth2-proxy refuses `false`; Portcullis refuses an answer without it too.");
         entry.set("claims.require_verified_email", told_apart);
     }
     if let Some(parameters) = plan::headers(&parameters) {
@@ -206,14 +243,24 @@ fn routes(plan: &Plan, host: &str, journal: &mut Journal) -> Vec<Tree> {
     let mut upstreams: Vec<&Upstream> = plan.upstreams.iter().collect();
     upstreams.sort_by_key(|upstream| std::cmp::Reverse(upstream.path.weight()));
     if upstreams.is_empty() {
-        told(journal, Weight::Lost, "upstreams", ("no upstream is in the files: another proxy asks this one", "routes, with the services that proxy serves"));
+        told(
+            journal,
+            Weight::Lost,
+            "upstreams",
+            ("no upstream is in the files: another proxy asks this one", "routes, with the services that proxy serves"),
+        );
     }
     let from = format!("https://{host}");
     let mut routes = Vec::new();
     for public in &plan.public {
         let Some(upstream) = opened(&upstreams, public.literal()) else {
             let reason = format!("`{}` may belong to several upstreams, so it stays closed", public.regex);
-            told(journal, Weight::Lost, "skip_auth_routes", (&reason, "a route with allow_public_unauthenticated_access"));
+            told(
+                journal,
+                Weight::Lost,
+                "skip_auth_routes",
+                (&reason, "a route with allow_public_unauthenticated_access"),
+            );
             continue;
         };
         let mut route = Tree::map([("from", Tree::text(from.clone())), ("regex", Tree::text(public.whole()))]);
@@ -246,7 +293,8 @@ fn finish(plan: &Plan, upstream: &Upstream, route: &mut Tree) {
     }
     // `from` first, what it does next, who may last: as people write it.
     if let Value::Map(members) = &mut route.value {
-        members.sort_by_key(|Member { key, .. }| key.starts_with("allow") && key != "allow_websockets" || key == "policy");
+        members
+            .sort_by_key(|Member { key, .. }| key.starts_with("allow") && key != "allow_websockets" || key == "policy");
     }
 }
 

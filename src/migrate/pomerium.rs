@@ -1,10 +1,12 @@
 //! From a Pomerium configuration to ours.
 
 mod around;
+mod certificates;
 mod global;
 pub(crate) mod keys;
 mod policy;
 mod provider;
+mod response_headers;
 mod route;
 
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use super::tree::{Member, Tree, Value};
 use super::values;
 
 pub(crate) use self::policy::nobody;
+pub(crate) use self::route::carries_claims;
 
 /// The sections of ours, in the order a reader wants them.
 const ORDER: [&str; 16] = [
@@ -54,8 +57,8 @@ pub(crate) fn convert(document: &Document, journal: &mut Journal) -> Tree {
     let mut scope = Scope::new(root, String::new(), around, journal);
     scope.out.set("namespace", Tree::text("pomerium"));
     scope.apply(GLOBAL);
-    global::certificates(&mut scope);
-    global::response_headers(&mut scope);
+    certificates::certificates(&mut scope);
+    response_headers::response_headers(&mut scope);
     let restricted = sources.iter().any(|(_, route)| !is_public(route));
     let clients = provider::providers(&mut scope, &sources, restricted);
     let around = Arc::new(Around {
@@ -91,7 +94,9 @@ fn sources<'a>(root: &'a Tree, sign_in_host: Option<&str>, journal: &mut Journal
             match unservable(route, sign_in_host) {
                 // A route that is not there only denies: what it protected is out of reach with it. So the weight of
                 // a dropped route is that of a lost function, whatever its policy said.
-                Some((why, nearest)) => journal.findings.push(lost(route, &name, &format!("route dropped: {why}"), nearest)),
+                Some((why, nearest)) => {
+                    journal.findings.push(lost(route, &name, &format!("route dropped: {why}"), nearest))
+                }
                 None => kept.push((format!("{name}."), route)),
             }
         }
@@ -123,7 +128,9 @@ fn unservable(route: &Tree, sign_in_host: Option<&str>) -> Option<(&'static str,
     if host.is_empty() || sign_in_host == Some(host.as_str()) {
         return Some(("its host is that of the sign-in, which serves nothing else", "a host of its own"));
     }
-    if route.get("redirect").is_some_and(|value| !value.is_off()) || route.get("response").is_some_and(|value| !value.is_off()) {
+    if route.get("redirect").is_some_and(|value| !value.is_off())
+        || route.get("response").is_some_and(|value| !value.is_off())
+    {
         return None;
     }
     let to = route.get("to").map(|to| match to.as_list() {
@@ -174,7 +181,13 @@ fn names_once(routes: &mut [Tree], journal: &mut Journal) {
         }
         if fresh != name {
             let reason = format!("the name `{name}` is given twice; this one is `{fresh}` now");
-            journal.findings.push(Finding { weight: Weight::Note, place: route.place.clone(), key: String::new(), reason, nearest: None });
+            journal.findings.push(Finding {
+                weight: Weight::Note,
+                place: route.place.clone(),
+                key: String::new(),
+                reason,
+                nearest: None,
+            });
             let remarks = route.get("name").cloned();
             let renamed = Tree::text(fresh.clone());
             route.set("name", remarks.iter().fold(renamed, Tree::with_remarks_of));
@@ -193,7 +206,9 @@ fn is_public(route: &Tree) -> bool {
 
 fn mentions(tree: &Tree, key: &str) -> bool {
     match &tree.value {
-        Value::Map(members) => members.iter().any(|Member { key: name, value, .. }| name == key || mentions(value, key)),
+        Value::Map(members) => {
+            members.iter().any(|Member { key: name, value, .. }| name == key || mentions(value, key))
+        }
         Value::List(items) => items.iter().any(|item| mentions(item, key)),
         Value::Null | Value::Boolean(_) | Value::Number(_) | Value::Text(_) => false,
     }

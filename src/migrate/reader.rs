@@ -24,7 +24,8 @@ pub(crate) fn yaml(text: &str, file: &Arc<str>) -> Result<Document, Diagnostic> 
     let node = yaml::parse(text)?;
     let mut inside = BTreeSet::new();
     scalar_lines(&node, &mut inside);
-    let mut reader = Reader { lines: text.lines().collect(), file, inside, claimed: BTreeSet::new(), spoken: BTreeSet::new() };
+    let mut reader =
+        Reader { lines: text.lines().collect(), file, inside, claimed: BTreeSet::new(), spoken: BTreeSet::new() };
     let header = reader.header();
     Ok(Document { root: reader.tree(&node), header })
 }
@@ -67,12 +68,13 @@ impl Reader<'_> {
     fn tree(&mut self, node: &Node) -> Tree {
         let Span { start, end } = node.span();
         let flow = matches!(self.from(start.line, start.column).chars().next(), Some('{' | '['));
-        let container = matches!(node.kind(), Kind::List(_) | Kind::Mapping(_));
         // Before the values inside, so that what is in brackets stays on its line.
         let behind = match node.kind() {
             Kind::Text(text) if text.contains('\n') => self.behind(start.line, start.column),
-            _ if container && !flow => None,
-            _ => self.behind(end.line, end.column),
+            Kind::List(_) | Kind::Mapping(_) if !flow => None,
+            Kind::Null | Kind::Boolean(_) | Kind::Number(_) | Kind::Text(_) | Kind::List(_) | Kind::Mapping(_) => {
+                self.behind(end.line, end.column)
+            }
         };
         let value = match node.kind() {
             Kind::Null => Value::Null,

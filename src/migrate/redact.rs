@@ -3,7 +3,8 @@
 use super::tree::{Remarks, Tree, Value};
 
 /// Parts of key names whose values are secret.
-const SECRET_NAMES: [&str; 7] = ["secret", "password", "token", "_key", "credential", "basic_auth", "connection_string"];
+const SECRET_NAMES: [&str; 7] =
+    ["secret", "password", "token", "_key", "credential", "basic_auth", "connection_string"];
 
 /// The shortest text that is looked for in comments: shorter ones are words.
 const MIN_SECRET: usize = 6;

@@ -2,7 +2,7 @@
 
 use super::findings::{Finding, Weight};
 use super::secrets::Secrets;
-use super::tree::{Member, Tree, Value};
+use super::tree::{Member, Remarks, Tree, Value};
 use super::values;
 
 /// What a conversion has found out and set aside.
@@ -104,7 +104,7 @@ impl<'a, A> Scope<'a, A> {
             Shape::Duration => values::duration(value).map(Tree::text),
             Shape::Address => value.scalar().and_then(|text| values::address(&text)).map(Tree::text),
             Shape::Map => texts_by_name(value),
-            Shape::AsIs => Some(Tree { remarks: Default::default(), ..value.clone() }),
+            Shape::AsIs => Some(Tree { remarks: Remarks::default(), ..value.clone() }),
         };
         match moved {
             Some(moved) => self.out.set(path, moved.with_remarks_of(value)),

@@ -68,7 +68,7 @@ impl Tree {
         Value::Boolean(value).into()
     }
 
-    pub(crate) fn number(number: impl ToString) -> Self {
+    pub(crate) fn number(number: u16) -> Self {
         Value::Number(number.to_string()).into()
     }
 
@@ -148,7 +148,7 @@ impl Tree {
 
     /// The texts of a list or the one text, commas and all.
     pub(crate) fn strings_whole(&self) -> Vec<String> {
-        self.as_list().unwrap_or(std::slice::from_ref(self)).iter().filter_map(Self::scalar).collect()
+        self.as_list().unwrap_or_else(|| std::slice::from_ref(self)).iter().filter_map(Self::scalar).collect()
     }
 
     /// The text of a scalar.

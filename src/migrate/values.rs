@@ -54,7 +54,7 @@ fn go_duration(text: &str) -> Option<f64> {
 /// The shortest text with one unit.
 fn ours(milliseconds: u64) -> String {
     for (unit, size) in [("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
-        if milliseconds > 0 && milliseconds % size == 0 {
+        if milliseconds > 0 && milliseconds.is_multiple_of(size) {
             return format!("{}{unit}", milliseconds / size);
         }
     }

@@ -12,7 +12,7 @@ use crate::report::Fault;
 use crate::schema::{AssertionSection, ClaimHeaders, IssuerFormatName};
 
 /// Headers that clients need for themselves: as claim headers they would be taken from every request.
-const OF_CLIENTS: [&str; 10] = [
+const OF_CLIENTS: [&str; 16] = [
     "accept",
     "authorization",
     "content-type",
@@ -22,6 +22,12 @@ const OF_CLIENTS: [&str; 10] = [
     "range",
     "referer",
     "user-agent",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-forwarded-server",
+    "x-real-ip",
     "x-request-id",
 ];
 
@@ -79,7 +85,7 @@ fn usable(header: &str, claim: &str, namespace: Namespace, seen: &mut BTreeSet<S
     }
     let name = headers::editable(header)?;
     let plain = headers::plain(&name);
-    if OF_CLIENTS.contains(&plain.as_str()) || plain.starts_with("x-forwarded-") {
+    if OF_CLIENTS.contains(&plain.as_str()) {
         return Err(Fault::new(format!("`{header}` is the client's own: as a claim header it would be lost")));
     }
     if plain == format!("{}jwt-assertion", namespace.header_prefix()) {

@@ -265,7 +265,7 @@ fn assertions() {
         ("signing_keys: [{file: empty}]", "1:35: assertion.signing_keys[0].file: ", "is empty"),
         ("signing_keys: [canary-5f3b1c]", "1:28: assertion.signing_keys[0]: ", "{file: PATH}"),
         ("claim_headers: {Authorization: email}", "1:", "the client's own"),
-        ("claim_headers: {X-Forwarded-User: email}", "1:", "the client's own"),
+        ("claim_headers: {X-Forwarded-Host: email}", "1:", "the client's own"),
         ("claim_headers: {X-Portcullis-Jwt-Assertion: email}", "1:", "carries the assertion"),
         ("claim_headers: {X-Mail: email, x_mail: sub}", "1:", "given twice"),
         ("claim_headers: {Host: email}", "1:", "cannot be edited"),

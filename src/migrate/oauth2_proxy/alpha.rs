@@ -2,6 +2,7 @@
 
 use super::classic::{self, File};
 use super::plan::{Plan, Target, Upstream, UpstreamPath};
+use crate::migrate::pomerium::carries_claims;
 use crate::migrate::scope::Treatment::{Converts, Elsewhere, Lost, Needless};
 use crate::migrate::scope::{Key, Treatment};
 use crate::migrate::tree::{Member, Tree, Value};
@@ -14,7 +15,10 @@ const fn key(name: &'static str, treatment: Treatment<Plan>) -> Key<Plan> {
 /// The sections of the file, in lower case as they are looked up.
 pub(crate) const ALPHA: &[Key<Plan>] = &[
     key("injectrequestheaders", Converts(request_headers)),
-    key("injectresponseheaders", Lost("Portcullis is the proxy itself, not one that another asks", "assertion.claim_headers")),
+    key(
+        "injectresponseheaders",
+        Lost("Portcullis is the proxy itself, not one that another asks", "assertion.claim_headers"),
+    ),
     key("upstreamconfig", Converts(upstream_config)),
     key("server", Converts(server)),
     key("metricsserver", Converts(metrics_server)),
@@ -118,7 +122,9 @@ fn oidc_config(scope: &mut File<'_>, member: &Member) {
             "issuerurl" => provider.issuer = Some(setting.value.clone()),
             "groupsclaim" => provider.groups_claim = Some(setting.value.clone()),
             "emailclaim" | "useridclaim" => provider.email_claim = Some(setting.value.clone()),
-            "insecureallowunverifiedemail" => provider.takes_unverified_email = setting.value.as_boolean() == Some(true),
+            "insecureallowunverifiedemail" => {
+                provider.takes_unverified_email = setting.value.as_boolean() == Some(true)
+            }
             _ if setting.value.is_off() => {}
             _ => scope.lost(setting, "discovery and the ID token are checked in full, the same way for everybody", ""),
         }
@@ -139,7 +145,8 @@ fn login_parameters(scope: &mut File<'_>, member: &Member) {
 
 /// Sections whose lists restrict.
 fn group_config(scope: &mut File<'_>, member: &Member) {
-    let restricts = ["group", "groups", "roles", "org", "team", "repo", "repository", "users", "projects", "allowedtenants"];
+    let restricts =
+        ["group", "groups", "roles", "org", "team", "repo", "repository", "users", "projects", "allowedtenants"];
     for setting in member.value.members().iter().filter(|setting| !setting.value.is_off()) {
         if restricts.contains(&setting.key.to_ascii_lowercase().as_str()) {
             classic::restriction(scope, setting);
@@ -207,18 +214,24 @@ fn request_headers(scope: &mut File<'_>, member: &Member) {
                 Some(token @ ("access_token" | "id_token")) if !basic => {
                     scope.around.request_headers.push((name.clone(), format!("{prefix}${{portcullis.{token}}}")));
                 }
-                Some(claim) if prefix.is_empty() && !basic => {
+                Some(claim) if prefix.is_empty() && !basic && carries_claims(&name) => {
                     let claim = if claim == "user" { "sub" } else { claim };
+                    scope.around.claim_headers.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
                     scope.around.claim_headers.push((name.clone(), claim.to_owned()));
                 }
-                _ => scope.lost(member, &format!("`{name}` is neither a plain claim nor a token"), "routes[].set_request_headers"),
+                _ => scope.lost(
+                    member,
+                    &format!("`{name}` is neither a plain claim nor a token"),
+                    "routes[].set_request_headers",
+                ),
             }
         }
     }
 }
 
 fn server(scope: &mut File<'_>, member: &Member) {
-    let text = |key: &str| member.value.get(key).and_then(Tree::scalar).filter(|text| !matches!(text.as_str(), "" | "-"));
+    let text =
+        |key: &str| member.value.get(key).and_then(Tree::scalar).filter(|text| !matches!(text.as_str(), "" | "-"));
     if text("bindAddress").is_some() {
         scope.lost(member, "the public listener speaks TLS only", "let the terminator in front speak https to it");
     }

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use super::plan::{Plan, PublicPath, Target, Upstream, UpstreamPath};
+use super::plan::Plan;
+use super::traffic::{skip_auth, upstreams};
 use crate::migrate::scope::Shape::{Address, Duration};
 use crate::migrate::scope::Treatment::{Converts, Elsewhere, Lost, Moves, Needless, Protects};
 use crate::migrate::scope::{Key, Scope, Treatment};
@@ -106,16 +107,28 @@ pub(crate) const CLASSIC: &[Key<Plan>] = &[
     key("basic_auth_password", Lost("no user is passed as HTTP Basic", "assertion.claim_headers")),
     key("pass_access_token", Converts(access_token)),
     key("pass_authorization_header", Converts(id_token)),
-    key("set_xauthrequest", Lost("Portcullis is the proxy itself, not one that another asks", "assertion.claim_headers")),
+    key(
+        "set_xauthrequest",
+        Lost("Portcullis is the proxy itself, not one that another asks", "assertion.claim_headers"),
+    ),
     key("set_authorization_header", Lost("Portcullis is the proxy itself, not one that another asks", "")),
     key("set_basic_auth", Lost("Portcullis is the proxy itself, not one that another asks", "")),
-    key("signature_key", Lost("requests are not signed so; the upstream refuses by itself", "the signed assertion, X-Portcullis-Jwt-Assertion")),
+    key(
+        "signature_key",
+        Lost(
+            "requests are not signed so; the upstream refuses by itself",
+            "the signed assertion, X-Portcullis-Jwt-Assertion",
+        ),
+    ),
     key("redirect_url", Converts(redirect_url)),
     key("relative_redirect_url", Needless("the sign-in has a host of its own")),
     key("whitelist_domains", Needless("where a sign-in returns to is sealed, so every route's host is and no other")),
     key("cookie_name", Lost("our cookies have the `__Host-` prefix", "cookie.name")),
     key("cookie_secret", Needless("Portcullis makes a key ring of its own at first start; live sessions end once")),
-    key("cookie_secret_file", Needless("Portcullis makes a key ring of its own at first start; live sessions end once")),
+    key(
+        "cookie_secret_file",
+        Needless("Portcullis makes a key ring of its own at first start; live sessions end once"),
+    ),
     key("cookie_domains", Lost(COOKIES, "one session serves every host all the same")),
     key("cookie_path", Converts(cookie_path)),
     key("cookie_expire", Converts(cookie_expire)),
@@ -242,7 +255,10 @@ fn emails_file(scope: &mut File<'_>, member: &Member) {
         Ok(text) => {
             let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim().to_owned());
             scope.around.access.emails.extend(lines.filter(|line| line.contains('@')));
-            scope.note(member, "the addresses of that file stand in the policy now; changes to the file are not followed");
+            scope.note(
+                member,
+                "the addresses of that file stand in the policy now; changes to the file are not followed",
+            );
         }
         Err(error) => {
             let why = format!("cannot be read ({error}), so these people stay out");
@@ -260,56 +276,6 @@ pub(super) fn restriction(scope: &mut File<'_>, member: &Member) {
     if !member.value.is_off() {
         scope.around.access.closed = true;
         scope.protects(member, GROUPS, GROUPS_CLAIM);
-    }
-}
-
-fn upstreams(scope: &mut File<'_>, member: &Member) {
-    let flag = |key: &str, usual: bool| scope.given(key).and_then(Tree::as_boolean).unwrap_or(usual);
-    let (preserve_host, websockets) = (flag("pass_host_header", true), flag("proxy_websockets", true));
-    let skip_verify = flag("ssl_upstream_insecure_skip_verify", false);
-    let timeout = scope.given("upstream_timeout").and_then(values::duration);
-    let one = std::slice::from_ref(&member.value);
-    for entry in member.value.as_list().unwrap_or(one) {
-        let text = entry.scalar().unwrap_or_default();
-        let Some((scheme, rest)) = text.split_once("://") else {
-            scope.lost(member, &format!("`{text}` is no URL"), "to: http://HOST:PORT");
-            continue;
-        };
-        let (authority, path) = rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
-        let (target, path) = match scheme {
-            "http" | "https" => (Target::Url(format!("{scheme}://{authority}")), path),
-            "static" => (Target::Status(authority.parse().unwrap_or(200)), path),
-            _ => {
-                scope.lost(member, &format!("`{scheme}` upstreams are not spoken to"), "a web server on loopback");
-                continue;
-            }
-        };
-        scope.around.upstreams.push(Upstream {
-            path: UpstreamPath::of(path),
-            preserve_host,
-            websockets,
-            skip_verify: skip_verify && scheme == "https",
-            timeout: timeout.clone(),
-            rewrite: None,
-            remarks: entry.clone(),
-            target,
-        });
-    }
-}
-
-/// `GET=^/path`, `^/path`; `!=` opens everything else, which no order of routes can say.
-fn skip_auth(scope: &mut File<'_>, member: &Member) {
-    for text in member.value.strings_whole() {
-        let (method, regex) = match text.split_once('=') {
-            Some((method, regex)) if method.trim_end_matches('!').chars().all(|c| c.is_ascii_alphabetic()) => (method, regex),
-            _ => ("", text.as_str()),
-        };
-        if method.ends_with('!') {
-            scope.lost(member, &format!("`{text}`: what an expression does not match cannot be opened"), "a route of its own");
-            continue;
-        }
-        let method = (!method.is_empty()).then(|| method.to_ascii_uppercase());
-        scope.around.public.push(PublicPath { method, regex: regex.to_owned() });
     }
 }
 

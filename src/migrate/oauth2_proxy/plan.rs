@@ -124,7 +124,9 @@ impl Access {
             if !self.domains.is_empty() {
                 who.push(Some(criterion("domain", "in", Tree::texts(self.domains.clone()))));
             }
-            who.extend(self.subdomains.iter().map(|domain| Some(criterion("domain", "ends_with", Tree::text(domain.clone())))));
+            who.extend(
+                self.subdomains.iter().map(|domain| Some(criterion("domain", "ends_with", Tree::text(domain.clone())))),
+            );
             if !self.emails.is_empty() {
                 who.push(Some(criterion("email", "in", Tree::texts(self.emails.clone()))));
             }
@@ -179,7 +181,11 @@ impl PublicPath {
         let end = text.find(|c: char| "\\.+*?()[]{}$^".contains(c)).unwrap_or(text.len());
         // `a?` and `a*` make what stands before them optional.
         let optional = text.get(end..).is_some_and(|rest| rest.starts_with(['?', '*', '{']));
-        let end = if optional { text.get(..end).unwrap_or_default().char_indices().last().map_or(0, |(at, _)| at) } else { end };
+        let end = if optional {
+            text.get(..end).unwrap_or_default().char_indices().last().map_or(0, |(at, _)| at)
+        } else {
+            end
+        };
         text.get(..end).unwrap_or_default()
     }
 }
@@ -219,7 +225,7 @@ impl Upstream {
     pub(crate) fn put(&self, route: &mut Tree) {
         match &self.target {
             Target::Status(status) => {
-                route.set("response", Tree::map([("status", Tree::number(status))]).flowing());
+                route.set("response", Tree::map([("status", Tree::number(*status))]).flowing());
                 return;
             }
             Target::Url(url) => route.set("to", Tree::text(url.clone()).with_remarks_of(&self.remarks)),

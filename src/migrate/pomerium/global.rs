@@ -3,16 +3,12 @@
 use portcullis_keys::{AssertionKeys, KeyRing, SystemRandom};
 
 use super::around::Whole;
+use super::route;
 use crate::migrate::scope::Scope;
-use crate::migrate::tree::{Member, Tree, Value};
+use crate::migrate::tree::{Member, Remarks, Tree, Value};
 use crate::migrate::values;
 
 type Global<'a> = Scope<'a, Whole>;
-
-/// Headers that the reference adds to every answer unless the file says otherwise.
-const USUAL_RESPONSE_HEADERS: [(&str, &str); 2] =
-    [("X-Frame-Options", "SAMEORIGIN"), ("X-XSS-Protection", "1; mode=block")];
-const HSTS: (&str, &str) = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains; preload");
 
 /// The values of `runtime_flags` that the reference has without them.
 const USUAL_FLAGS: [(&str, bool); 17] = [
@@ -40,7 +36,9 @@ pub(crate) fn address(scope: &mut Global<'_>, member: &Member) {
     match values::address(&text) {
         Some(address) => scope.out.set("listen.public", Tree::text(address).with_remarks_of(&member.value)),
         // Every address is wider than the one that was meant.
-        None => scope.protects(member, "is no IP address with a port; without it every address is served", "listen.public"),
+        None => {
+            scope.protects(member, "is no IP address with a port; without it every address is served", "listen.public")
+        }
     }
 }
 
@@ -90,7 +88,9 @@ pub(crate) fn cookie_domain(scope: &mut Global<'_>, member: &Member) {
     }
     let outside = scope.around.hosts.iter().find(|host| !values::is_below(host, &domain)).cloned();
     match outside {
-        _ if !domain.contains('.') => scope.lost(member, "browsers refuse a domain of one label", "cookies of one host each"),
+        _ if !domain.contains('.') => {
+            scope.lost(member, "browsers refuse a domain of one label", "cookies of one host each")
+        }
         Some(host) => {
             let why = format!("`{host}` is not in it; every host gets a cookie of its own instead");
             scope.lost(member, &why, "cookie.domain, if every host is in it");
@@ -130,7 +130,8 @@ pub(crate) fn sibling(scope: &mut Global<'_>, member: &Member) {
     if !scope.around.split {
         return scope.note(member, "every service runs in this process");
     }
-    let path = if member.key.to_ascii_lowercase().starts_with("databroker") { "siblings.broker" } else { "siblings.authn" };
+    let path =
+        if member.key.to_ascii_lowercase().starts_with("databroker") { "siblings.broker" } else { "siblings.authn" };
     let urls = member.value.strings();
     let url = urls.first().and_then(|url| values::web_address(url));
     match url {
@@ -156,7 +157,11 @@ pub(crate) fn callback_path(scope: &mut Global<'_>, member: &Member) {
 /// Not access to us: what other issuers' tokens would open stays shut.
 pub(crate) fn bearer_token_format<A>(scope: &mut Scope<'_, A>, member: &Member) {
     if member.value.scalar().is_some_and(|format| !matches!(format.as_str(), "" | "default")) {
-        scope.lost(member, "tokens of the provider are not taken as a sign-in; such callers stay out", "the programmatic sign-in");
+        scope.lost(
+            member,
+            "tokens of the provider are not taken as a sign-in; such callers stay out",
+            "the programmatic sign-in",
+        );
     }
 }
 
@@ -171,24 +176,50 @@ pub(crate) fn signing_key(scope: &mut Global<'_>, member: &Member) {
             let keys = values::private_keys(&pem);
             let refs: Vec<&str> = keys.iter().map(String::as_str).collect();
             if AssertionKeys::from_pem(&refs).is_err() {
-                let why = "holds a key that is not ECDSA P-256; assertions are signed with a new key, published as before";
+                let why =
+                    "holds a key that is not ECDSA P-256; assertions are signed with a new key, published as before";
                 return scope.lost(member, why, "assertion.signing_keys");
             }
-            let mut file = |key: &String| scope.journal.secrets.file("assertion.pem", "the key of the assertion (signing_key)", key);
+            let mut file = |key: &String| {
+                scope.journal.secrets.file("assertion.pem", "the key of the assertion (signing_key)", key)
+            };
             keys.iter().map(&mut file).collect()
         }
         None if member.key.to_ascii_lowercase().ends_with("_file") => vec![Tree::file(text)],
-        None => return scope.lost(member, "holds no PEM key; assertions are signed with a new key", "assertion.signing_keys"),
+        None => {
+            return scope.lost(
+                member,
+                "holds no PEM key; assertions are signed with a new key",
+                "assertion.signing_keys",
+            );
+        }
     };
     scope.out.set("assertion.signing_keys", Tree::list(keys).with_remarks_of(&member.value));
 }
 
+/// Claims, or headers with their claims; what clients or connections need cannot carry a claim.
 pub(crate) fn claim_headers(scope: &mut Global<'_>, member: &Member) {
-    let value = match &member.value.value {
-        Value::Map(_) | Value::List(_) => Tree { remarks: Default::default(), ..member.value.clone() },
-        _ => Tree::texts(member.value.strings()),
+    let headers = match &member.value.value {
+        Value::List(_) => Tree { remarks: Remarks::default(), ..member.value.clone() },
+        Value::Map(members) => {
+            let mut kept: Tree = Value::Map(Vec::new()).into();
+            for header in members {
+                match header.value.scalar() {
+                    Some(claim) if route::carries_claims(&header.key) => {
+                        kept.set_key(&header.key, Tree::text(claim).with_remarks_of(&header.value));
+                    }
+                    _ => scope.lost(
+                        header,
+                        "this header cannot carry a claim",
+                        "assertion.claim_headers with another name",
+                    ),
+                }
+            }
+            kept
+        }
+        Value::Null | Value::Boolean(_) | Value::Number(_) | Value::Text(_) => Tree::texts(member.value.strings()),
     };
-    scope.out.set("assertion.claim_headers", value.with_remarks_of(&member.value));
+    scope.out.set("assertion.claim_headers", headers.with_remarks_of(&member.value));
 }
 
 pub(crate) fn issuer_format(scope: &mut Global<'_>, member: &Member) {
@@ -220,7 +251,9 @@ pub(crate) fn downstream_mtls(scope: &mut Global<'_>, member: &Member) {
             "ca" | "ca_file" => "client certificates are not asked for, so nobody is refused for lack of one",
             "crl" | "crl_file" => "client certificates are not asked for, so none is looked up as revoked",
             "enforcement" => "client certificates are not asked for, so nothing enforces them",
-            "match_subject_alt_names" | "max_verify_depth" => "client certificates are not asked for, so none is measured",
+            "match_subject_alt_names" | "max_verify_depth" => {
+                "client certificates are not asked for, so none is measured"
+            }
             _ => "an unknown key of a section that protects",
         };
         scope.protects(inner, why, nearest);
@@ -284,7 +317,13 @@ pub(crate) fn metrics_address(scope: &mut Global<'_>, member: &Member) {
     let Some(address) = values::address(&text) else {
         return scope.lost(member, "is no IP address with a port; loopback it is", "listen.telemetry");
     };
-    let guards = ["metrics_basic_auth", "metrics_certificate", "metrics_certificate_file", "metrics_client_ca", "metrics_client_ca_file"];
+    let guards = [
+        "metrics_basic_auth",
+        "metrics_certificate",
+        "metrics_certificate_file",
+        "metrics_client_ca",
+        "metrics_client_ca_file",
+    ];
     let guarded = guards.iter().any(|key| scope.given(key).is_some());
     let address = match values::on_loopback(&address) {
         Some(loopback) if guarded && !values::is_loopback(&address) => {
@@ -298,7 +337,8 @@ pub(crate) fn metrics_address(scope: &mut Global<'_>, member: &Member) {
 
 /// The broker's port for other hosts.
 pub(crate) fn grpc_address(scope: &mut Global<'_>, member: &Member) {
-    let broker = scope.given("services").is_some_and(|services| services.strings().iter().any(|name| name.contains("broker")));
+    let broker =
+        scope.given("services").is_some_and(|services| services.strings().iter().any(|name| name.contains("broker")));
     if !scope.around.split || !broker {
         return scope.note(member, "no other host talks to this process");
     }
@@ -310,7 +350,11 @@ pub(crate) fn grpc_address(scope: &mut Global<'_>, member: &Member) {
 
 pub(crate) fn storage_type(scope: &mut Global<'_>, member: &Member) {
     if member.value.scalar().is_some_and(|kind| kind == "postgres") {
-        scope.lost(member, "sessions are kept by the embedded store of the broker; live sessions end once", "storage.engine");
+        scope.lost(
+            member,
+            "sessions are kept by the embedded store of the broker; live sessions end once",
+            "storage.engine",
+        );
     }
 }
 
@@ -323,67 +367,4 @@ pub(crate) fn runtime_flags(scope: &mut Global<'_>, member: &Member) {
         }
     }
     scope.prefix = before;
-}
-
-/// Certificates of every spelling: pairs inline, pairs of files, and the list.
-pub(crate) fn certificates(scope: &mut Global<'_>) {
-    let mut pairs = Vec::new();
-    let single = |inline: &str, file: &str| scope.given(inline).or_else(|| scope.given(file));
-    let alone = (single("certificate", "certificate_file"), single("certificate_key", "certificate_key_file"));
-    if let (Some(cert), Some(key)) = alone {
-        pairs.push((cert, key, cert));
-    }
-    let list = scope.given("certificates").and_then(Tree::as_list).unwrap_or_default();
-    for entry in list {
-        match (entry.get("cert"), entry.get("key")) {
-            (Some(cert), Some(key)) => pairs.push((cert, key, entry)),
-            _ => {
-                if let Some(member) = scope.member("certificates") {
-                    scope.lost(member, "an entry without `cert` or `key`", "tls.certificates");
-                }
-            }
-        }
-    }
-    let entries: Vec<Tree> = pairs.into_iter().map(|(cert, key, remarks)| certificate(scope, cert, key).with_remarks_of(remarks)).collect();
-    if !entries.is_empty() {
-        scope.out.set("tls.certificates", Tree::list(entries));
-    }
-}
-
-fn certificate(scope: &mut Global<'_>, cert: &Tree, key: &Tree) -> Tree {
-    let cert = cert.scalar().unwrap_or_default();
-    let cert = values::pem(&cert).map_or_else(|| Tree::file(cert), Tree::text);
-    let key = key.scalar().unwrap_or_default();
-    let key = match values::pem(&key) {
-        Some(pem) => scope.journal.secrets.file("tls.key", "the key of a certificate", &pem),
-        None => Tree::file(key),
-    };
-    Tree::map([("cert", cert), ("key", key)])
-}
-
-/// What the file says, or what the reference adds by itself.
-pub(crate) fn response_headers(scope: &mut Global<'_>) {
-    let Some(member) = scope.member("set_response_headers").filter(|member| !matches!(member.value.value, Value::Null)) else {
-        let mut headers: Tree = Value::Map(Vec::new()).into();
-        let secure = ["certificate", "certificate_file", "certificates", "autocert"];
-        let hsts = secure.iter().any(|key| scope.given(key).is_some_and(|value| !value.is_off()));
-        for (name, value) in USUAL_RESPONSE_HEADERS.into_iter().chain(hsts.then_some(HSTS)) {
-            headers.set(name, Tree::text(value));
-        }
-        scope.out.set("upstreams.set_response_headers", headers.remarked("Pomerium sets these by itself."));
-        return;
-    };
-    if member.value.as_text() == Some("disable") || member.value.get("disable").is_some() {
-        return;
-    }
-    let mut headers: Tree = Value::Map(Vec::new()).into();
-    for header in member.value.members() {
-        match header.value.scalar() {
-            Some(text) => headers.set(&header.key, Tree::text(text).with_remarks_of(&header.value)),
-            None => scope.lost(header, "is no text", "upstreams.set_response_headers"),
-        }
-    }
-    if !headers.members().is_empty() {
-        scope.out.set("upstreams.set_response_headers", headers.with_remarks_of(&member.value));
-    }
 }

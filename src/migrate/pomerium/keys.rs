@@ -11,7 +11,8 @@ use super::around::{Around, Whole};
 
 const OURS_DECIDES: &str = "Portcullis has no such switch";
 const ACME: &str = "Portcullis does not fetch certificates itself";
-const CERTIFICATES: &str = "`tls.certificates` with the files that an ACME client writes; a renewed file is read at once";
+const CERTIFICATES: &str =
+    "`tls.certificates` with the files that an ACME client writes; a renewed file is read at once";
 const SSH: &str = "SSH is not served; whoever came this way stays out";
 const MCP: &str = "MCP authorization is not served; such clients stay out";
 const BEARER: &str = "tokens of other issuers are not taken as a sign-in; such callers stay out";
@@ -38,14 +39,20 @@ pub(crate) const GLOBAL: &[Key<Whole>] = &[
     key("shared_secret", Converts(global::shared_secret)),
     key("shared_secret_file", Converts(global::shared_secret)),
     key("cookie_secret", Needless("our keys are derived from one cluster secret; sign-ins in progress start again")),
-    key("cookie_secret_file", Needless("our keys are derived from one cluster secret; sign-ins in progress start again")),
+    key(
+        "cookie_secret_file",
+        Needless("our keys are derived from one cluster secret; sign-ins in progress start again"),
+    ),
     key("cookie_name", Moves("cookie.name", Text)),
     key("cookie_domain", Converts(global::cookie_domain)),
     key("cookie_expire", Converts(global::cookie_expire)),
     key("cookie_http_only", Converts(global::cookie_always)),
     key("cookie_secure", Converts(global::cookie_always)),
     key("cookie_same_site", Converts(global::cookie_same_site)),
-    key("insecure_server", Lost("the public listener speaks TLS only", "let the terminator in front speak https to it")),
+    key(
+        "insecure_server",
+        Lost("the public listener speaks TLS only", "let the terminator in front speak https to it"),
+    ),
     key("http_redirect_addr", Moves("listen.redirect", Address)),
     key("certificate", Elsewhere),
     key("certificate_key", Elsewhere),
@@ -133,7 +140,10 @@ pub(crate) const GLOBAL: &[Key<Whole>] = &[
     key("metrics_certificate", Lost("metrics are served without TLS, so on loopback only", "listen.telemetry")),
     key("metrics_certificate_key", Lost("metrics are served without TLS, so on loopback only", "listen.telemetry")),
     key("metrics_certificate_file", Lost("metrics are served without TLS, so on loopback only", "listen.telemetry")),
-    key("metrics_certificate_key_file", Lost("metrics are served without TLS, so on loopback only", "listen.telemetry")),
+    key(
+        "metrics_certificate_key_file",
+        Lost("metrics are served without TLS, so on loopback only", "listen.telemetry"),
+    ),
     key("metrics_client_ca", Lost("metrics are served without TLS, so on loopback only", "listen.telemetry")),
     key("metrics_client_ca_file", Lost("metrics are served without TLS, so on loopback only", "listen.telemetry")),
     key("otel_traces_exporter", Lost(OTEL, "")),
@@ -177,7 +187,10 @@ pub(crate) const GLOBAL: &[Key<Whole>] = &[
     key("auto_apply_changesets", Lost(CONSOLE, "")),
     key("policy", Elsewhere),
     key("routes", Elsewhere),
-    key("policy_file", Lost("the routes of another file are not read, so nobody gets to them", "migrate that file too")),
+    key(
+        "policy_file",
+        Lost("the routes of another file are not read, so nobody gets to them", "migrate that file too"),
+    ),
     key("runtime_flags", Converts(global::runtime_flags)),
 ];
 

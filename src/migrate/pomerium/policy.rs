@@ -8,13 +8,13 @@ use super::around::Around;
 use crate::migrate::emit;
 use crate::migrate::findings::Weight;
 use crate::migrate::scope::Scope;
-use crate::migrate::tree::{Member, Tree, Value};
+use crate::migrate::tree::{Member, Remarks, Tree, Value};
 
 type Route<'s> = Scope<'s, Arc<Around>>;
 
 /// `policy`, with every criterion that our language does not have replaced by a constant.
 pub(crate) fn policy(scope: &mut Route<'_>, member: &Member) {
-    let mut tree = Tree { remarks: Default::default(), ..member.value.clone() };
+    let mut tree = Tree { remarks: Remarks::default(), ..member.value.clone() };
     if compile(&tree).is_err() {
         replace(scope, member, &mut tree);
     }
@@ -56,7 +56,7 @@ fn flowing(mut tree: Tree) -> Tree {
         Value::Map(members) => {
             Value::Map(members.into_iter().map(|one| Member { value: flowing(one.value), ..one }).collect())
         }
-        scalar => scalar,
+        scalar @ (Value::Null | Value::Boolean(_) | Value::Number(_) | Value::Text(_)) => scalar,
     };
     tree
 }
@@ -69,7 +69,9 @@ fn compile(tree: &Tree) -> Result<(), Diagnostic> {
 fn replace(scope: &mut Route<'_>, policy: &Member, tree: &mut Tree) {
     let rules: &mut [Tree] = match &mut tree.value {
         Value::List(rules) => rules,
-        _ => std::slice::from_mut(tree),
+        Value::Null | Value::Boolean(_) | Value::Number(_) | Value::Text(_) | Value::Map(_) => {
+            std::slice::from_mut(tree)
+        }
     };
     for rule in rules {
         let Value::Map(actions) = &mut rule.value else { continue };
@@ -99,11 +101,14 @@ fn criterion(scope: &mut Route<'_>, policy: &Member, tree: &mut Tree, at: Positi
     let Err(error) = compile(&alone) else { return };
     let Some(name) = tree.members().first().map(|member| member.key.clone()) else { return };
     let place = tree.members().first().and_then(|member| member.place.clone());
-    let member = Member { key: format!("policy: {name}"), place: place.or_else(|| policy.place.clone()), value: tree.clone() };
+    let member =
+        Member { key: format!("policy: {name}"), place: place.or_else(|| policy.place.clone()), value: tree.clone() };
     let ssh = name.starts_with("ssh_");
     let (constant, weight, why) = match at {
         // The reference answers `false` for a request that did not come by SSH, as all of ours.
-        _ if ssh => ("reject", if at.denies { Weight::Protects } else { Weight::Lost }, "never holds outside SSH".to_owned()),
+        _ if ssh => {
+            ("reject", if at.denies { Weight::Protects } else { Weight::Lost }, "never holds outside SSH".to_owned())
+        }
         // In an allow, the constant that narrows; in a deny, the one that widens: whatever the criterion would have
         // said, nobody passes who did not before.
         Position { denies, negates } => {

@@ -3,7 +3,7 @@
 use super::around::{Around, Whole};
 use crate::migrate::findings::{Finding, Weight};
 use crate::migrate::scope::Scope;
-use crate::migrate::tree::{Tree, Value};
+use crate::migrate::tree::{Remarks, Tree, Value};
 use crate::migrate::values;
 
 type Global<'a> = Scope<'a, Whole>;
@@ -51,7 +51,12 @@ const KINDS: [Kind; 10] = [
     Kind { name: "okta", issuer: None, scopes: OFFLINE, parameters: &[] },
     Kind { name: "auth0", issuer: None, scopes: OFFLINE, parameters: &[] },
     Kind { name: "gitlab", issuer: Some("https://gitlab.com"), scopes: &[], parameters: &[] },
-    Kind { name: "onelogin", issuer: Some("https://openid-connect.onelogin.com/oidc"), scopes: OFFLINE, parameters: &[] },
+    Kind {
+        name: "onelogin",
+        issuer: Some("https://openid-connect.onelogin.com/oidc"),
+        scopes: OFFLINE,
+        parameters: &[],
+    },
     Kind { name: "ping", issuer: None, scopes: OFFLINE, parameters: &[] },
     Kind { name: "cognito", issuer: None, scopes: &[], parameters: &[] },
     Kind { name: "apple", issuer: Some("https://appleid.apple.com"), scopes: &["openid"], parameters: &[] },
@@ -116,8 +121,16 @@ fn host(scope: &mut Global<'_>, needed: bool) {
     }
     let domain = scope.out.at("cookie.domain").and_then(Tree::scalar);
     let stand_in = domain.map_or_else(|| NO_HOST.to_owned(), |domain| format!("authenticate.{domain}"));
-    scope.out.set("sign_in.host", Tree::text(stand_in).remarked("migrate: the host that people sign in on, with DNS and certificate."));
-    without_place(scope, "authenticate_service_url", "the hosted sign-in is not ours: people need a host and a provider of yours", "sign_in.host");
+    scope.out.set(
+        "sign_in.host",
+        Tree::text(stand_in).remarked("migrate: the host that people sign in on, with DNS and certificate."),
+    );
+    without_place(
+        scope,
+        "authenticate_service_url",
+        "the hosted sign-in is not ours: people need a host and a provider of yours",
+        "sign_in.host",
+    );
 }
 
 /// Names a key that protects, where it stands or as missing.
@@ -148,8 +161,14 @@ fn template(scope: &mut Global<'_>, kind: &str) -> Tree {
                 let why = "the issuer of `common` is another for each tenant, which is not believed";
                 without_place(scope, "idp_provider_url", why, "https://login.microsoftonline.com/TENANT/v2.0");
             }
-            if kind == "apple" && let Some(member) = scope.member("idp_provider") {
-                scope.lost(member, "Apple tells name and address only by `form_post`, which is not spoken", "another provider");
+            if kind == "apple"
+                && let Some(member) = scope.member("idp_provider")
+            {
+                scope.lost(
+                    member,
+                    "Apple tells name and address only by `form_post`, which is not spoken",
+                    "another provider",
+                );
             }
             issuer
         }
@@ -214,14 +233,21 @@ fn parameters(scope: &mut Global<'_>, known: Option<&Kind>, provider: &mut Tree)
 fn client_secret(scope: &mut Global<'_>, name: &str) -> Option<Tree> {
     if let Some(value) = scope.given("idp_client_secret") {
         let text = value.scalar().unwrap_or_default();
-        return Some(scope.journal.secrets.file(name, "the client secret (idp_client_secret)", &text).with_remarks_of(value));
+        return Some(
+            scope.journal.secrets.file(name, "the client secret (idp_client_secret)", &text).with_remarks_of(value),
+        );
     }
     let file = scope.given("idp_client_secret_file")?;
     Some(Tree::file(file.scalar().unwrap_or_default()).with_remarks_of(file))
 }
 
 /// A provider for every further client, each with the name that its routes refer to.
-fn clients(scope: &mut Global<'_>, routes: &[(String, &Tree)], (main, own): (&str, &str), template: &Tree) -> Vec<(String, String)> {
+fn clients(
+    scope: &mut Global<'_>,
+    routes: &[(String, &Tree)],
+    (main, own): (&str, &str),
+    template: &Tree,
+) -> Vec<(String, String)> {
     let mut clients: Vec<(String, String)> = Vec::new();
     for (_, route) in routes {
         let Some(id) = route.get("idp_client_id").and_then(Tree::scalar).filter(|id| !id.is_empty()) else { continue };
@@ -243,7 +269,7 @@ fn clients(scope: &mut Global<'_>, routes: &[(String, &Tree)], (main, own): (&st
 }
 
 fn strip_remarks(tree: &mut Tree) {
-    tree.remarks = Default::default();
+    tree.remarks = Remarks::default();
     match &mut tree.value {
         Value::Map(members) => members.iter_mut().for_each(|member| strip_remarks(&mut member.value)),
         Value::List(items) => items.iter_mut().for_each(strip_remarks),

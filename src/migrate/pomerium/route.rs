@@ -28,6 +28,26 @@ const NOT_EDITABLE: [&str; 10] = [
     "host",
 ];
 
+/// Headers that clients need for themselves or that tell of the client's way.
+const OF_CLIENTS: [&str; 16] = [
+    "accept",
+    "authorization",
+    "content-type",
+    "cookie",
+    "forwarded",
+    "origin",
+    "range",
+    "referer",
+    "user-agent",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-forwarded-server",
+    "x-real-ip",
+    "x-request-id",
+];
+
 /// Upstreams of the schemes we speak, each once.
 pub(crate) fn to(scope: &mut Route<'_>, member: &Member) {
     let one = std::slice::from_ref(&member.value);
@@ -68,13 +88,19 @@ pub(crate) fn to(scope: &mut Route<'_>, member: &Member) {
     let text = |(url, weight, entry): (String, u64, &Tree)| {
         let weight = weight.div_ceil(scale);
         let text = if weight == 1 { url } else { format!("{url},{weight}") };
-        if std::ptr::eq(entry, &raw const member.value) { Tree::text(text) } else { Tree::text(text).with_remarks_of(entry) }
+        if std::ptr::eq(entry, &raw const member.value) {
+            Tree::text(text)
+        } else {
+            Tree::text(text).with_remarks_of(entry)
+        }
     };
     let mut upstreams: Vec<Tree> = upstreams.into_iter().map(text).collect();
     match upstreams.len() {
         0 => {}
         1 => scope.out.set("to", upstreams.remove(0).with_remarks_of(&member.value)),
-        _ => scope.out.set("to", Tree { flow: member.value.flow, ..Tree::list(upstreams) }.with_remarks_of(&member.value)),
+        _ => scope
+            .out
+            .set("to", Tree { flow: member.value.flow, ..Tree::list(upstreams) }.with_remarks_of(&member.value)),
     }
 }
 
@@ -91,7 +117,11 @@ pub(crate) fn upgrades(scope: &mut Route<'_>, member: &Member) {
         if name.eq_ignore_ascii_case("websocket") {
             scope.out.set("allow_websockets", Tree::boolean(true).with_remarks_of(&member.value));
         } else {
-            scope.lost(member, &format!("`{name}` does not pass; WebSocket is the only upgrade that does"), "allow_websockets");
+            scope.lost(
+                member,
+                &format!("`{name}` does not pass; WebSocket is the only upgrade that does"),
+                "allow_websockets",
+            );
         }
     }
 }
@@ -112,7 +142,11 @@ pub(crate) fn client_key(scope: &mut Route<'_>, member: &Member) {
     let text = member.value.scalar().unwrap_or_default();
     match values::pem(&text) {
         Some(pem) => {
-            let reference = scope.journal.secrets.file("upstream-client.key", "the key of a client certificate for upstreams", &pem);
+            let reference = scope.journal.secrets.file(
+                "upstream-client.key",
+                "the key of a client certificate for upstreams",
+                &pem,
+            );
             scope.out.set("tls_client_key", reference.with_remarks_of(&member.value));
         }
         None if text.is_empty() => {}
@@ -131,11 +165,17 @@ pub(crate) fn set_request_headers(scope: &mut Route<'_>, member: &Member) {
             continue;
         };
         if is_ours(scope, &header.key) {
-            scope.lost(header, "tells the upstream who asks and is set by Portcullis alone", "pass_identity_headers, assertion.claim_headers");
+            scope.lost(
+                header,
+                "tells the upstream who asks and is set by Portcullis alone",
+                "pass_identity_headers, assertion.claim_headers",
+            );
         } else if !is_editable(&header.key) {
             scope.lost(header, "belongs to the connection and cannot be edited", "host_rewrite, preserve_host_header");
         } else if let Some(token) = unknown_token(&value) {
-            let meant = nearest(&token, TOKENS).map(|meant| format!("did you mean `${{pomerium.{meant}}}`?")).unwrap_or_default();
+            let meant = nearest(&token, TOKENS)
+                .map(|meant| format!("did you mean `${{pomerium.{meant}}}`?"))
+                .unwrap_or_default();
             scope.lost(header, "holds a token that nothing replaces, so the header is not set", &meant);
         } else {
             if looks_secret(&header.key) && !value.contains("${") {
@@ -167,7 +207,8 @@ pub(crate) fn remove_request_headers(scope: &mut Route<'_>, member: &Member) {
 }
 
 pub(crate) fn load_balancing(scope: &mut Route<'_>, member: &Member) {
-    let usual = member.value.scalar().is_some_and(|policy| matches!(policy.to_ascii_lowercase().as_str(), "" | "round_robin"));
+    let usual =
+        member.value.scalar().is_some_and(|policy| matches!(policy.to_ascii_lowercase().as_str(), "" | "round_robin"));
     if !usual {
         scope.lost(member, "upstreams take turns by weight", "to: URL,WEIGHT");
     }
@@ -182,9 +223,17 @@ fn is_editable(name: &str) -> bool {
     !NOT_EDITABLE.contains(&name.to_ascii_lowercase().as_str()) && http::HeaderName::from_bytes(name.as_bytes()).is_ok()
 }
 
+/// Whether a header may tell an upstream a claim: none that requests need for something else.
+pub(crate) fn carries_claims(name: &str) -> bool {
+    let plain = name.to_ascii_lowercase().replace(['_', '.'], "-");
+    is_editable(name) && !OF_CLIENTS.contains(&plain.as_str())
+}
+
 fn looks_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    ["authorization", "token", "secret", "api-key", "apikey", "password", "cookie"].iter().any(|word| name.contains(word))
+    ["authorization", "token", "secret", "api-key", "apikey", "password", "cookie"]
+        .iter()
+        .any(|word| name.contains(word))
 }
 
 /// The first `${…}` that neither of us replaces.
@@ -200,7 +249,8 @@ fn unknown_token(value: &str) -> Option<String> {
         }
         let name = token.strip_prefix("pomerium.").unwrap_or_default();
         let quoted = name.starts_with("request.headers[\"") || name.starts_with("request.headers['");
-        if !TOKENS.contains(&name) && !(quoted && name.ends_with(']')) {
+        let known = TOKENS.contains(&name) || (quoted && name.ends_with(']'));
+        if !known {
             return Some(name.to_owned());
         }
     }
@@ -224,13 +274,18 @@ pub(crate) fn settle(scope: &mut Route<'_>) {
             drop_key(scope, key, "has no effect beside `tls_skip_verify`");
         }
     }
-    for (inline, file) in [("tls_custom_ca", "tls_custom_ca_file"), ("tls_client_cert", "tls_client_cert_file"), ("tls_client_key", "tls_client_key_file")] {
+    for (inline, file) in [
+        ("tls_custom_ca", "tls_custom_ca_file"),
+        ("tls_client_cert", "tls_client_cert_file"),
+        ("tls_client_key", "tls_client_key_file"),
+    ] {
         if scope.out.get(inline).is_some() {
             drop_key(scope, file, &format!("has no effect beside `{inline}`"));
         }
     }
     let has = |keys: [&str; 2]| keys.iter().any(|key| scope.out.get(key).is_some());
-    let (cert, key) = (has(["tls_client_cert", "tls_client_cert_file"]), has(["tls_client_key", "tls_client_key_file"]));
+    let (cert, key) =
+        (has(["tls_client_cert", "tls_client_cert_file"]), has(["tls_client_key", "tls_client_key_file"]));
     if cert != key {
         for key in ["tls_client_cert", "tls_client_cert_file", "tls_client_key", "tls_client_key_file"] {
             drop_key(scope, key, "a client certificate needs its key, and a key its certificate");
@@ -250,7 +305,9 @@ fn rewrites(scope: &mut Route<'_>) {
         let bare = |tree: &Tree| {
             let text = tree.scalar().unwrap_or_default();
             let (url, weight) = weighted(&text, None);
-            let end = url.find("://").and_then(|at| Some(at.saturating_add(3).saturating_add(url.get(at.saturating_add(3)..)?.find('/')?)));
+            let end = url
+                .find("://")
+                .and_then(|at| Some(at.saturating_add(3).saturating_add(url.get(at.saturating_add(3)..)?.find('/')?)));
             let url = end.and_then(|end| url.get(..end)).unwrap_or(&url);
             let text = if weight == 1 { url.to_owned() } else { format!("{url},{weight}") };
             Tree { value: Value::Text(text), ..tree.clone() }
@@ -276,7 +333,15 @@ fn without_upstream(scope: &mut Route<'_>) {
     let keys: Vec<String> = scope.out.members().iter().map(|member| member.key.clone()).collect();
     let forwarding = |key: &str| {
         key.starts_with("tls_")
-            || ["prefix_rewrite", "regex_rewrite_pattern", "regex_rewrite_substitution", "host_rewrite", "host_rewrite_header", "preserve_host_header"].contains(&key)
+            || [
+                "prefix_rewrite",
+                "regex_rewrite_pattern",
+                "regex_rewrite_substitution",
+                "host_rewrite",
+                "host_rewrite_header",
+                "preserve_host_header",
+            ]
+            .contains(&key)
     };
     for key in keys.iter().filter(|key| forwarding(key)) {
         drop_key(scope, key, "has no effect without `to`");
