@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Edge, fillIn, launchBrowser, person, scenario, signIn } from './edge.mjs';
+import { Edge, fillIn, intercept, launchBrowser, person, scenario, signIn } from './edge.mjs';
 import { checkPage } from './page_rules.mjs';
 
 const SHOTS = path.join(path.dirname(fileURLToPath(import.meta.url)), 'screenshots');
@@ -68,6 +68,29 @@ shown('routes', 200, (page) => page.goto(edge.url('wiki', '/.portcullis/routes')
 shown('signed out', 200, (page) => page.goto(edge.url('auth', '/.portcullis/signed_out')), { stranger: true });
 shown('provider choice', 200, (page) => page.goto(edge.url('vault', '/choose')), { stranger: true, controls: 2 });
 shown('malformed request', 400, (page) => page.goto(edge.url('public', '/a%2Fb')), { stranger: true });
+shown('another browser', 400, async (page) => {
+  // The provider sends back a sign-in that began elsewhere: nobody is bound to it here.
+  const elsewhere = await person(browser);
+  const other = await elsewhere.newPage();
+  await other.goto(edge.url('wiki', '/elsewhere'));
+  await other.waitForSelector('input[name=username]');
+  const kept = intercept(other, '*/.portcullis/oidc/callback*');
+  await fillIn(other, 'alice').catch(() => {}); // the last navigation fails: that is the point
+  const url = await kept;
+  await elsewhere.close();
+  return page.goto(url);
+}, { stranger: true, controls: 1 });
+shown('sign-in loop', 403, async (page) => {
+  // A browser that forgets the session cookie each time.
+  let answer;
+  for (let round = 0; round < 4; round += 1) {
+    answer = await page.goto(edge.url('vault', '/choose'));
+    if (answer.status() === 403) break;
+    if (round === 0) { await page.click('main a'); await fillIn(page, 'alice'); await page.waitForURL((now) => now.pathname === '/choose'); }
+    await page.context().clearCookies({ name: '__Host-portcullis', domain: 'vault.localhost' });
+  }
+  return answer;
+}, { stranger: true, controls: 1 });
 shown('provider unavailable', 503, async (page) => {
   await page.goto(edge.url('wiki', '/unavailable'));
   await edge.provider.fault({ status: 503, path: '/token' });
