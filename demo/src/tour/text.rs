@@ -9,6 +9,9 @@ pub(super) fn welcome(demo: &Demo, folder: &Path) -> String {
     let (hello, vault) = (demo.origin(HELLO_HOST), demo.origin(VAULT_HOST));
     let file = folder.join(CONFIG_FILE);
     let file = file.display();
+    // As it was started: `make demo` runs a binary that no search path knows.
+    let program = std::env::current_exe().unwrap_or_else(|_| "portcullis".into());
+    let program = program.display();
     format!(
         "
   Portcullis is up. Everything runs in this process and on loopback; Ctrl-C ends it and leaves nothing behind.
@@ -29,13 +32,15 @@ pub(super) fn welcome(demo: &Demo, folder: &Path) -> String {
     3  Keep that page open, replace admins by engineering in
        {file}
        and reload the page: the file was read again by itself.
-    4  Watch the live stream at {hello} in one tab and sign out in another: it stops at once. Or end it from here:
-       portcullis sessions end --user alice --config {file}
-    5  Ask for the reasons of the refusal: portcullis explain REQUEST-ID --config {file}
+    4  Watch the live stream at {hello} in one tab and sign out in another: it stops at once.
+       Or end it from here:
+       {program} sessions end --user alice --config {file}
+    5  Ask for the reasons of the refusal:
+       {program} explain REQUEST-ID --config {file}
 
   Provider  {issuer}
   Metrics   http://{telemetry}/metrics
-  Unattended: portcullis demo --check
+  Unattended: {program} demo --check
 ",
         folder = folder.display(),
         issuer = demo.provider.issuer(),
