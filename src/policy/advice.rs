@@ -24,7 +24,12 @@ pub(crate) fn changes(site: &Site, ask: &Ask, judged: &Judged) -> Vec<String> {
         Why::Policy => of_policy(judged),
         Why::Lacks(missing) => {
             let first = judged.route.as_deref().map(|route| sign_in(missing, route));
-            first.into_iter().chain(of_policy(judged)).collect()
+            // Who only has to prove it anew is somebody already: the rules say nothing more of them.
+            let rules = match missing {
+                Missing::Subject | Missing::Provider => of_policy(judged),
+                Missing::Fresh | Missing::Acr => Vec::new(),
+            };
+            first.into_iter().chain(rules).collect()
         }
     }
 }

@@ -158,7 +158,7 @@ impl Changes {
                 text.push_str(&format!("  and {more} more\n"));
             }
         }
-        text.push_str(&format!("{} requests, {} answered otherwise", self.requests, self.count()));
+        text.push_str(&format!("requests: {}, answered otherwise: {}", self.requests, self.count()));
         text
     }
 

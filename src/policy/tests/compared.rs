@@ -69,7 +69,7 @@ fn a_group_shows_five_examples_and_counts_the_rest() {
     let text = found.text();
     assert!(text.starts_with("newly denied: wiki: domain-unauthorized  (8)\n  0: GET wiki.corp.test/ as kim@corp.test: permit (wiki) -> deny (wiki)\n"), "{text}");
     assert!(text.contains("  4: GET") && !text.contains("  5: GET") && text.contains("  and 3 more\n"), "{text}");
-    assert!(text.ends_with("8 requests, 8 answered otherwise"), "{text}");
+    assert!(text.ends_with("requests: 8, answered otherwise: 8"), "{text}");
 }
 
 #[test]
