@@ -163,7 +163,7 @@ mod tests {
         ] {
             assert_eq!(duration(&Tree::text(text)).as_deref(), expected, "{text}");
         }
-        assert_eq!(duration(&Tree::number("5000000000")).as_deref(), Some("5s"));
+        assert_eq!(duration(&Value::Number("5000000000".to_owned()).into()).as_deref(), Some("5s"));
     }
 
     #[test]
