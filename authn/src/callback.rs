@@ -29,7 +29,8 @@ impl<S: Sessions> Turn<'_, S> {
         let request = flow
             .request
             .as_deref()
-            .and_then(|sealed| SignInRequest::open(sealed, &keys.handover, self.generation.host(), flow.issued).ok());
+            .and_then(|sealed| SignInRequest::open(sealed, &keys.handover, self.generation.host(), flow.issued).ok())
+            .filter(|request| self.generation.serves(&request.host));
         if flow.request.is_some() && request.is_none() {
             return self.late(Cause::RequestUnusable, None).await;
         }

@@ -116,6 +116,12 @@ impl Generation {
         &self.config.sign_in.host
     }
 
+    /// Whether a route serves this host. A session goes to no other: a name that only resolves to us, or whose
+    /// owner speaks as a client, is not ours to hand anything over to, whatever a sealed message says.
+    pub(crate) fn serves(&self, host: &str) -> bool {
+        self.config.routes.iter().any(|route| route.host.serves(host))
+    }
+
     /// The address of one of our pages on the sign-in host, below the namespace prefix.
     pub(crate) fn path(&self, page: &str) -> String {
         format!("{}{page}", self.config.sign_in.namespace.path_prefix())

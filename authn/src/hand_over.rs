@@ -48,6 +48,8 @@ impl<S: Sessions> Turn<'_, S> {
     pub(crate) fn enter(&self, request: Option<&SignInRequest>, handle: &Handle) -> Answer {
         match request {
             None => Answer::redirect(self.generation.path("user")),
+            // Judged where the message was opened; here once more, because here the session leaves.
+            Some(request) if !self.generation.serves(&request.host) => self.trouble(Cause::RequestUnusable, None),
             Some(request) => match &request.programmatic {
                 None => Answer::redirect(self.hand_over(request, handle)),
                 Some(program) => self.to_program(request, program, handle),

@@ -60,6 +60,10 @@ impl<S: Sessions> Turn<'_, S> {
         }
         let sealed = self.asked.query.one("r").unwrap_or_default();
         match SignInRequest::open(sealed, &self.generation.keys.handover, self.generation.host(), self.now) {
+            Ok(request) if !self.generation.serves(&request.host) => {
+                tracing::warn!(url.host = request.host, "sign-in asked for by a host that no route serves");
+                Err(Box::new(self.trouble(Cause::RequestUnusable, None)))
+            }
             Ok(request) => Ok(Wanted { sealed: Some(sealed.to_owned()), request: Some(request) }),
             Err(error) => {
                 if let HandoverError::NotYet { ahead } = error {

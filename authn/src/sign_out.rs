@@ -75,7 +75,7 @@ impl<S: Sessions> Turn<'_, S> {
             return self.asked_first().await;
         };
         let SignOutOrder { host, session, return_to, issued: _ } = order;
-        let back = return_to.map(|path| Back { host, path });
+        let back = return_to.filter(|_| self.generation.serves(&host)).map(|path| Back { host, path });
         let answer = self.end(session, back).await?;
         // Only the session of the order ends: an order lured in from elsewhere cannot sign anybody else out.
         let own = self.handle().is_none_or(|handle| handle.key() == session);

@@ -17,6 +17,7 @@ pub(crate) fn config(report: &mut Report<'_>, config: &Config) {
     sign_in(report, config);
     for (index, route) in config.routes.iter().enumerate() {
         our_paths(report, config, index, route);
+        owned_hosts(report, index, route);
         cookie_domain(report, config, index, route);
     }
     reach::routes(report, &config.routes);
@@ -63,6 +64,20 @@ fn our_paths(report: &mut Report<'_>, config: &Config, index: usize, route: &Rou
     let prefix = config.sign_in.namespace.path_prefix();
     if path.starts_with(prefix) || path.starts_with(config.sign_in.namespace.well_known_prefix()) {
         report.warn(&at, format!("paths below {prefix} are ours: no request reaches this route"), None);
+    }
+}
+
+/// A pattern without a domain of its own serves names of strangers, and a sign-in for a name is handed over to it.
+fn owned_hosts(report: &mut Report<'_>, index: usize, route: &Route) {
+    let HostPattern::Wildcard(pattern) = &route.host else { return };
+    let suffix = pattern.rsplit('*').next().unwrap_or_default();
+    // What stands before the first dot is the end of somebody's label: `*corp.test` takes evilcorp.test.
+    let labels = suffix.split('.').skip(1).count();
+    if labels < 2 && !suffix.ends_with(".localhost") {
+        let list = Field::Root.key("routes");
+        let message = format!("anybody can own a name that fits {pattern}: sign-ins are handed over to it");
+        let help = "end the pattern in a domain of yours: https://*.corp.example";
+        report.warn(&list.index(index).key("from"), message, Some(help));
     }
 }
 

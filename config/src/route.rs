@@ -50,6 +50,14 @@ pub enum HostPattern {
     Wildcard(Arc<str>),
 }
 
+impl HostPattern {
+    /// Whether a canonical host (lower case, no port, no trailing dot) is one of these.
+    #[must_use]
+    pub fn serves(&self, host: &str) -> bool {
+        crate::build::host::serves(self, host)
+    }
+}
+
 /// Which paths a route serves, judged on the canonical path.
 #[derive(Clone, Debug)]
 pub enum PathPattern {

@@ -122,13 +122,21 @@ impl House {
     }
 }
 
+const APPS: &str =
+    "  - from: https://*.apps.corp.test\n    to: http://127.0.0.1:1\n    allow_any_authenticated_user: true\n";
+
 fn config(providers: &[FakeProvider; 2], more: &str) -> Arc<Config> {
+    config_of(providers, more, APPS)
+}
+
+/// A configuration with these routes beside the wiki's.
+fn config_of(providers: &[FakeProvider; 2], more: &str, routes: &str) -> Arc<Config> {
     let [corp, partners] = providers.each_ref().map(|provider| {
         let issuer = provider.issuer();
         format!("issuer: \"{issuer}\", client_id: \"{CLIENT_ID}\", client_secret: {{env: IDP_SECRET}}, timeout: 2s")
     });
     let text = format!(
-        "sign_in: {{host: {AUTH}}}\nproviders:\n  corp: {{{corp}, label: Corp}}\n  partners: {{{partners}, label: Partners}}\n{more}\nroutes:\n  - from: https://{WIKI}\n    to: http://127.0.0.1:1\n    allow_any_authenticated_user: true\n"
+        "sign_in: {{host: {AUTH}}}\nproviders:\n  corp: {{{corp}, label: Corp}}\n  partners: {{{partners}, label: Partners}}\n{more}\nroutes:\n  - from: https://{WIKI}\n    to: http://127.0.0.1:1\n    allow_any_authenticated_user: true\n{routes}"
     );
     let loaded = portcullis_config::from_text(&text, "test.yaml", Path::new("/"), &NoEnvironment);
     loaded.unwrap_or_else(|error| panic!("{error}\n{text}")).config

@@ -42,16 +42,55 @@ async fn a_second_host_needs_no_second_sign_in() {
     let house = House::new().await;
     let (mut browser, bind) = (house.browser(), Bind::random(&SystemRandom));
     let first = house.sign_in(&mut browser, &bind).await;
-    let again = browser.get(&house.request(&bind, |request| request.host = "other.test".to_owned())).await;
+    let again = browser.get(&house.request(&bind, |request| request.host = "other.apps.corp.test".to_owned())).await;
     let sealed = again.location_text();
-    let sealed = sealed.strip_prefix("https://other.test/.portcullis/callback?h=").unwrap();
-    let second = HandOver::open(sealed, &house.keys.handover().unwrap(), "other.test", NOW).unwrap();
+    let sealed = sealed.strip_prefix("https://other.apps.corp.test/.portcullis/callback?h=").unwrap();
+    let second = HandOver::open(sealed, &house.keys.handover().unwrap(), "other.apps.corp.test", NOW).unwrap();
     assert_eq!(second.handle.key(), first.handle.key());
     assert_ne!(second.id, first.id, "each hand-over is one of its own");
     assert!(house.counted("portcullis_sign_ins_total{provider=\"corp\",result=\"reused\"} 1"));
     // Another browser has no such session.
     let stranger = house.browser().get(&house.request(&bind, |_| {})).await;
     assert!(stranger.location_text().starts_with(house.providers[0].issuer()));
+}
+
+#[tokio::test]
+async fn a_sealed_message_of_a_host_that_no_route_serves_moves_nobody() {
+    let house = House::new().await;
+    let (mut browser, bind) = (house.browser(), Bind::random(&SystemRandom));
+    house.sign_in(&mut browser, &bind).await;
+    for (host, served) in [
+        ("evil.example", false),
+        ("apps.corp.test", false),
+        ("x.apps.corp.test.evil.example", false),
+        ("x.apps.corp.test", true),
+    ] {
+        let asked = |program: Option<&str>| {
+            house.request(&bind, |request| {
+                request.host = host.to_owned();
+                request.programmatic = program.map(str::to_owned);
+            })
+        };
+        let got = browser.get(&asked(None)).await;
+        assert_eq!((got.status(), got.is_redirect()), if served { (302, true) } else { (400, false) }, "{host}");
+        let got = browser.get(&asked(Some("http://127.0.0.1:4711/"))).await;
+        assert_eq!(got.status() == 400, !served, "{host}");
+        // Nor does a stranger get as far as the provider.
+        assert_eq!(house.browser().get(&asked(None)).await.status(), if served { 302 } else { 400 }, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_lost_its_route_while_somebody_signed_in_gets_nothing() {
+    let house = House::new().await;
+    let (mut browser, bind) = (house.browser(), Bind::random(&SystemRandom));
+    let asked = house.request(&bind, |request| request.host = "x.apps.corp.test".to_owned());
+    let sent = browser.get(&asked).await;
+    let back = house.providers[0].authorize(&sent.location());
+    house.authn.publish(super::config_of(&house.providers, "", "")).unwrap();
+    let done = browser.get(&super::browser::path(&back)).await;
+    assert_eq!((done.status(), done.is_redirect()), (400, false));
+    assert!(house.store.keys().is_empty());
 }
 
 #[tokio::test]

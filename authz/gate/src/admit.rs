@@ -43,7 +43,7 @@ impl Gate {
     /// The first cause for which the head has no single meaning.
     pub fn read<'a>(&self, head: &RequestHead<'a>) -> Result<RequestView<'a>, Malformed> {
         let snapshot = self.snapshot.load();
-        RequestView::read(head, &snapshot.config().limits, &snapshot.config().sign_in)
+        RequestView::read(head, &snapshot.config().limits, &snapshot.config().sign_in, snapshot.table())
     }
 
     /// Finds the route and decides, by one generation: the table of design §3. No lock, no allocation, no I/O.

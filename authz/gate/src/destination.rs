@@ -3,6 +3,7 @@
 use portcullis_config::{Namespace, SignIn};
 
 use crate::CanonicalPath;
+use crate::table::RouteTable;
 
 /// Where a request goes, by canonical host and path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,8 +16,9 @@ pub enum Destination {
     Route,
 }
 
-/// The paths of ours on every host. Beside these nothing of ours is served on the public listener, and
-/// nothing below our prefixes is ever forwarded.
+/// The paths of ours on every host that a route serves; a host that none serves has only [`OwnPath::Ping`] and
+/// [`OwnPath::Unknown`], because whoever owns such a name could take a sign-in for it. Beside these nothing of
+/// ours is served on the public listener, and nothing below our prefixes is ever forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OwnPath {
     /// `callback`: takes the hand-over.
@@ -35,12 +37,12 @@ pub enum OwnPath {
     Discovery,
     /// `/ping` (with the reference's names also `/healthz`), on every host, the sign-in host too.
     Ping,
-    /// Below one of our prefixes, but nothing: not found.
+    /// Below one of our prefixes, but nothing, or on a host that no route serves: not found.
     Unknown,
 }
 
 impl Destination {
-    pub(crate) fn of(host: &str, path: &CanonicalPath<'_>, sign_in: &SignIn) -> Self {
+    pub(crate) fn of(host: &str, path: &CanonicalPath<'_>, sign_in: &SignIn, table: &RouteTable) -> Self {
         let path = path.to_match();
         if is_ping(path, sign_in.namespace) {
             return Self::Own(OwnPath::Ping);
@@ -48,8 +50,11 @@ impl Destination {
         if *host == *sign_in.host {
             return Self::SignInHost;
         }
-        let own = own_path(path, sign_in.namespace);
-        own.map_or(Self::Route, Self::Own)
+        match own_path(path, sign_in.namespace) {
+            None => Self::Route,
+            Some(own) if table.knows(host) => Self::Own(own),
+            Some(_) => Self::Own(OwnPath::Unknown),
+        }
     }
 }
 

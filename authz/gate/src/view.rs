@@ -9,6 +9,7 @@ use portcullis_config::{Limits, SignIn};
 use portcullis_policy::{ClientCertificate, Request};
 
 use crate::client_address::client_address;
+use crate::table::RouteTable;
 use crate::{
     Audience, CanonicalHost, CanonicalPath, Destination, Malformed, PresentedCertificate, RequestHead, framing, upgrade,
 };
@@ -36,12 +37,17 @@ struct Target<'a> {
 }
 
 impl<'a> RequestView<'a> {
-    /// Reads a head under these limits and names. [`Gate::read`](crate::Gate::read) does it with those of the
-    /// newest generation. Nothing is allocated for a head that is canonical already.
+    /// Reads a head under these limits, names and routes. [`Gate::read`](crate::Gate::read) does it with those of
+    /// the newest generation. Nothing is allocated for a head that is canonical already.
     ///
     /// # Errors
     /// The first cause for which the head has no single meaning.
-    pub fn read(head: &RequestHead<'a>, limits: &Limits, sign_in: &SignIn) -> Result<Self, Malformed> {
+    pub(crate) fn read(
+        head: &RequestHead<'a>,
+        limits: &Limits,
+        sign_in: &SignIn,
+        table: &RouteTable,
+    ) -> Result<Self, Malformed> {
         framing::check(head, limits)?;
         let target = Target::parse(head)?;
         let host = host(head, target.authority)?;
@@ -49,7 +55,7 @@ impl<'a> RequestView<'a> {
         let websocket = upgrade::is_websocket(head)?;
         let client_address = client_address(head.peer, head.headers, &limits.trusted_proxies)?;
         let sent_port = host.port();
-        let destination = Destination::of(host.name(), &target.path, sign_in);
+        let destination = Destination::of(host.name(), &target.path, sign_in, table);
         Ok(Self {
             method: Cow::Borrowed(head.method),
             host: host.into_name(),

@@ -54,6 +54,32 @@ fn odd_things_are_pointed_out() {
 }
 
 #[test]
+fn patterns_that_strangers_names_fit() {
+    let scene = Scene::new();
+    for (host, warned) in [
+        ("'*'", true),
+        ("wiki.*", true),
+        ("'*.test'", true),
+        ("'*corp.test'", true),
+        ("wiki.*.test", true),
+        ("'*.corp.test'", false),
+        ("pr-*.corp.test", false),
+        ("'*.localhost'", false),
+        ("wiki.corp.test", false),
+    ] {
+        let from = match host.strip_prefix('\'') {
+            Some(rest) => format!("'https://{rest}"),
+            None => format!("https://{host}"),
+        };
+        let text =
+            format!("routes:\n  - {{from: {from}, to: 'http://a', allow_public_unauthenticated_access: true}}\n");
+        let said = warnings(&scene, &text);
+        let found = said.iter().any(|line| line.starts_with("2:12: ") && line.contains("anybody can own a name"));
+        assert_eq!(found, warned, "{host} {said:?}");
+    }
+}
+
+#[test]
 fn secrets_that_everybody_can_read() {
     let scene = Scene::new();
     std::fs::write(scene.path("open"), "x\n").unwrap();

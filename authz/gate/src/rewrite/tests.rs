@@ -25,7 +25,8 @@ fn with_view<T>(host: &str, target: &str, look: impl FnOnce(&RequestView<'_>) ->
         peer: None,
         listener_port: 443,
     };
-    look(&RequestView::read(&head, &sample::limits(), &sample::sign_in(Namespace::Portcullis)).unwrap())
+    let table = crate::table::RouteTable::build(Vec::new()).unwrap();
+    look(&RequestView::read(&head, &sample::limits(), &sample::sign_in(Namespace::Portcullis), &table).unwrap())
 }
 
 fn upstream(scheme: Scheme, host: &str, port: u16) -> Upstream {

@@ -90,6 +90,15 @@ impl RouteTable {
         self.route(best)
     }
 
+    /// Whether any route serves this host, on whatever port and path.
+    pub(crate) fn knows(&self, host: &str) -> bool {
+        let suffix = |at: usize| host.get(at..).is_some_and(|suffix| self.suffixes.contains_key(suffix));
+        self.exact.contains_key(host)
+            || self.suffixes.contains_key("")
+            || host.match_indices('.').any(|(at, _)| suffix(at))
+            || self.globs.iter().any(|(glob, _)| glob.matches(host))
+    }
+
     /// Every route, in file order.
     pub(crate) fn routes(&self) -> &[Arc<Route>] {
         &self.routes

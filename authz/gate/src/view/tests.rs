@@ -7,6 +7,7 @@ use portcullis_config::{Limits, Namespace};
 use proptest::prelude::*;
 
 use super::RequestView;
+use crate::table::RouteTable;
 use crate::{Destination, Malformed, OwnPath, RequestHead, TlsFacts, sample};
 
 /// A head to be varied.
@@ -38,6 +39,13 @@ fn header_map(headers: &[(&str, &[u8])]) -> HeaderMap {
     headers.iter().map(field).collect()
 }
 
+/// Routes on hosts of every kind of pattern.
+fn routes() -> RouteTable {
+    let policy = sample::policy("[{allow: {or: [{accept: true}]}}]");
+    let route = |host: &&str| sample::route(host, sample::prefix("/app"), &policy).into();
+    RouteTable::build(["a.test", "*.apps.test", "pr-*.dev.test"].iter().map(route).collect()).unwrap()
+}
+
 fn with<T>(raw: &Raw<'_>, limits: &Limits, read: impl FnOnce(Result<RequestView<'_>, Malformed>) -> T) -> T {
     let method: Method = raw.method.parse().unwrap();
     let headers = header_map(raw.headers);
@@ -51,7 +59,7 @@ fn with<T>(raw: &Raw<'_>, limits: &Limits, read: impl FnOnce(Result<RequestView<
         peer: raw.peer.map(|peer| peer.parse().unwrap()),
         listener_port: 443,
     };
-    read(RequestView::read(&head, limits, &sample::sign_in(Namespace::Portcullis)))
+    read(RequestView::read(&head, limits, &sample::sign_in(Namespace::Portcullis), &routes()))
 }
 
 fn cause(raw: &Raw<'_>) -> Option<Malformed> {
@@ -340,6 +348,32 @@ fn nothing_confuses_our_paths_with_a_route() {
 }
 
 #[test]
+fn a_host_that_no_route_serves_has_no_page_of_ours_but_ping() {
+    use OwnPath::{Callback, Ping, Unknown, User};
+    let own = |path| Destination::Own(path);
+    for (host, user, callback) in [
+        ("a.test", User, Callback),
+        ("A.test.:8443", User, Callback),
+        ("x.apps.test", User, Callback),
+        ("y.x.apps.test", User, Callback),
+        ("pr-1.dev.test", User, Callback),
+        ("evil.example", Unknown, Unknown),
+        ("b.a.test", Unknown, Unknown),
+        ("apps.test", Unknown, Unknown),
+        ("dev.test", Unknown, Unknown),
+        ("a.test.evil.example", Unknown, Unknown),
+    ] {
+        let headers: &[(&str, &[u8])] = &[("host", host.as_bytes())];
+        let to = |target| view(&Raw { target, headers, ..GET }, |view| view.destination());
+        assert_eq!(to("/.portcullis/user"), own(user), "{host}");
+        assert_eq!(to("/.portcullis/callback?h=x"), own(callback), "{host}");
+        assert_eq!(to("/.portcullis/api/v1/login") == own(Unknown), user == Unknown, "{host}");
+        assert_eq!(to("/ping"), own(Ping), "{host}");
+        assert_eq!(to("/app"), Destination::Route, "{host}");
+    }
+}
+
+#[test]
 fn the_reference_names_give_the_reference_paths() {
     let sign_in = sample::sign_in(Namespace::Pomerium);
     let table = [
@@ -351,7 +385,7 @@ fn the_reference_names_give_the_reference_paths() {
     ];
     for (path, expected) in table {
         let path = crate::CanonicalPath::parse(path).unwrap();
-        assert_eq!(Destination::of("a.test", &path, &sign_in), expected, "{}", path.to_send());
+        assert_eq!(Destination::of("a.test", &path, &sign_in, &routes()), expected, "{}", path.to_send());
     }
 }
 
