@@ -1,6 +1,7 @@
 //! Logs: JSON lines on standard output, written by one thread so that a slow reader never holds a request.
 //! Never decides what is logged: that is the filter's and the caller's business.
 
+mod access;
 mod writer;
 
 use std::io;
@@ -9,10 +10,11 @@ use prometheus::{IntCounter, Registry};
 use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::filter_fn;
-use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt};
 
+use crate::log::access::{AccessLines, TARGET};
 use crate::log::writer::Writer;
 
 /// How events are written.
@@ -40,8 +42,10 @@ pub(crate) fn install(filter: &str, format: Format, registry: &Registry) -> Resu
     let capped = tracing_subscriber::registry().with(filter).with(filter_fn(may_be_printed));
     let installed = match format {
         Format::Json => {
-            let lines = fmt::layer().with_writer(lines).json().flatten_event(true);
-            capped.with(lines.with_current_span(false).with_span_list(false)).try_init()
+            let usual = fmt::layer().with_writer(lines.clone()).json().flatten_event(true);
+            let usual = usual.with_current_span(false).with_span_list(false);
+            let usual = usual.with_filter(filter_fn(|event| event.target() != TARGET));
+            capped.with(AccessLines(lines)).with(usual).try_init()
         }
         Format::Plain => {
             capped.with(fmt::layer().with_writer(lines).compact().with_target(false).with_ansi(false)).try_init()
@@ -54,7 +58,7 @@ pub(crate) fn install(filter: &str, format: Format, registry: &Registry) -> Resu
 /// Whether an event may be printed whatever the filter says: libraries print whole requests, with cookies, codes and
 /// tokens, at `debug`. Ours never do (style, "Tracing"), so only ours may be asked for details.
 fn may_be_printed(event: &Metadata<'_>) -> bool {
-    let ours = event.target() == "access" || event.target().starts_with("portcullis");
+    let ours = event.target() == TARGET || event.target().starts_with("portcullis");
     ours || *event.level() <= Level::INFO
 }
 

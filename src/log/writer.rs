@@ -39,6 +39,19 @@ impl Writer {
     }
 }
 
+#[cfg(test)]
+impl Writer {
+    /// A writer that writes nothing: what is put stays to be looked at.
+    pub(crate) fn unwritten() -> Self {
+        Self { desk: Arc::new(Desk::default()), thread: None }
+    }
+
+    /// What waits.
+    pub(crate) fn waiting(&self) -> Vec<u8> {
+        self.desk.lock().bytes.clone()
+    }
+}
+
 impl Drop for Writer {
     fn drop(&mut self) {
         self.desk.lock().stop = true;
@@ -108,10 +121,19 @@ fn write_lines(desk: &Desk, out: &mut impl Write) {
 }
 
 /// Makes one [`Line`] for each event.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Lines {
     desk: Arc<Desk>,
     dropped: IntCounter,
+}
+
+impl Lines {
+    /// Appends one whole event, or counts it as dropped.
+    pub(crate) fn put(&self, line: &[u8]) {
+        if !self.desk.put(line) {
+            self.dropped.inc();
+        }
+    }
 }
 
 impl<'a> MakeWriter<'a> for Lines {
@@ -128,9 +150,7 @@ pub(crate) struct Line<'a>(&'a Lines);
 
 impl Write for Line<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if !self.0.desk.put(bytes) {
-            self.0.dropped.inc();
-        }
+        self.0.put(bytes);
         Ok(bytes.len())
     }
 
