@@ -37,6 +37,7 @@ pub fn malformed(caller: &Caller<'_>, cause: &Malformed) -> Response<Bytes> {
         }
         Malformed::Expectation => (StatusCode::EXPECTATION_FAILED, "This request expects what we cannot do"),
         Malformed::Connect => (StatusCode::METHOD_NOT_ALLOWED, "Tunnels are not offered here"),
+        Malformed::Trace => (StatusCode::METHOD_NOT_ALLOWED, "TRACE is not offered here"),
         Malformed::HostMissing
         | Malformed::HostRepeated
         | Malformed::Host
@@ -45,6 +46,7 @@ pub fn malformed(caller: &Caller<'_>, cause: &Malformed) -> Response<Bytes> {
         | Malformed::PathEncoding
         | Malformed::PathCharacter
         | Malformed::PathHiddenDots
+        | Malformed::PathParameters
         | Malformed::PathAboveRoot
         | Malformed::Query
         | Malformed::FieldValue
@@ -64,7 +66,7 @@ pub fn malformed(caller: &Caller<'_>, cause: &Malformed) -> Response<Bytes> {
     let cause = cause.to_string();
     let mut answer = bad_request(status, title, &cause, advice).answer(caller);
     if status == StatusCode::METHOD_NOT_ALLOWED {
-        // RFC 9110 15.5.6: a 405 names what is allowed; of a tunnel, nothing.
+        // RFC 9110 15.5.6: a 405 names what is allowed; of a tunnel or an echo, nothing.
         answer.headers_mut().insert(ALLOW, HeaderValue::from_static(""));
     }
     answer

@@ -8,8 +8,8 @@ use portcullis_identity::{Needs, Session, Timestamp};
 use portcullis_policy::{Decision, Effect, Facts, Request};
 
 use crate::{
-    Challenge, Grant, Malformed, Missing, PortalEntry, Presented, Refusal, RefusalCause, RequestHead, RequestView,
-    Snapshot, Verdict, portal,
+    CanonicalPath, Challenge, Grant, Malformed, Missing, PortalEntry, Presented, Refusal, RefusalCause, RequestHead,
+    RequestView, Snapshot, Verdict, portal,
 };
 
 /// Holds the newest [`Snapshot`] and answers by it. Shared by reference between all workers.
@@ -65,7 +65,20 @@ impl Gate {
             let route = Some(route);
             return Verdict::Refuse(Refusal { cause, route, session, decision: None, clear_cookie, generation });
         }
-        let Judgement { outcome, decision } = judge(&route, &view.policy_request(), &standing, now);
+        let request = view.policy_request();
+        let mut judgement = judge(&route, &request, &standing, now);
+        if let Some(bare) = view.canonical_path().without_parameters() {
+            // A server behind us may cut `;parameters` off or not: neither reading may get more than the other.
+            let found = |bare: &CanonicalPath<'_>| snapshot.table().find(view.host(), view.port(), bare);
+            match bare.ok().filter(|bare| found(bare).is_some_and(|found| Arc::ptr_eq(found, &route))) {
+                Some(bare) => {
+                    let other = judge(&route, &Request { path: bare.decoded(), ..request }, &standing, now);
+                    judgement = judgement.stricter(other);
+                }
+                None => judgement.outcome = Outcome::Refuse(RefusalCause::Forbidden),
+            }
+        }
+        let Judgement { outcome, decision } = judgement;
         match outcome {
             Outcome::Forward => {
                 let identity = Arc::clone(snapshot.identity_headers());
@@ -129,6 +142,23 @@ impl<'p> Standing<'p> {
 pub(crate) struct Judgement {
     pub(crate) outcome: Outcome,
     pub(crate) decision: Decision,
+}
+
+impl Judgement {
+    fn stricter(self, other: Self) -> Self {
+        if other.outcome.strictness() > self.outcome.strictness() { other } else { self }
+    }
+}
+
+impl Outcome {
+    const fn strictness(&self) -> u8 {
+        match self {
+            Self::Forward => 0,
+            Self::ForwardAnonymously => 1,
+            Self::Challenge { .. } => 2,
+            Self::Refuse(_) => 3,
+        }
+    }
 }
 
 /// The three ways of a verdict, before anything is put into its hands.

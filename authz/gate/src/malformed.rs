@@ -2,7 +2,7 @@
 
 /// Why a head has no single meaning, or none we are willing to guess. All are answered with 400 but
 /// [`Malformed::Misdirected`] (421), [`Malformed::TooManyFields`] and [`Malformed::HeadTooLarge`] (431),
-/// [`Malformed::Expectation`] (417) and [`Malformed::Connect`] (405); `reply` has the last word.
+/// [`Malformed::Expectation`] (417), [`Malformed::Connect`] and [`Malformed::Trace`] (405); `reply` has the last word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Malformed {
     /// No host: no `Host` on HTTP/1, neither `:authority` nor `Host` on HTTP/2 (RFC 9112 §3.2).
@@ -27,6 +27,9 @@ pub enum Malformed {
     /// `CONNECT` where no tunnel is offered.
     #[error("tunnels are not offered here")]
     Connect,
+    /// `TRACE`: an upstream that answers it echoes what we tell it about the caller (RFC 9110 §9.3.8).
+    #[error("TRACE is not offered here")]
+    Trace,
     /// A `%` that is not followed by two hexadecimal digits.
     #[error("the path holds an invalid percent-encoding")]
     PathEncoding,
@@ -36,6 +39,10 @@ pub enum Malformed {
     /// A dot segment that only some servers would see: beside `%2F` or with a `;` parameter.
     #[error("the path hides a dot segment")]
     PathHiddenDots,
+    /// A `;` that begins its segment, so that only a parameter is left of it; or `;` beside `%3B` or `%2F`, where
+    /// servers disagree on what the parameters are.
+    #[error("the path holds a misleading parameter")]
+    PathParameters,
     /// More `..` than segments: the path climbs above the root.
     #[error("the path climbs above the root")]
     PathAboveRoot,
@@ -89,9 +96,11 @@ impl Malformed {
             Self::Misdirected => "misdirected",
             Self::Target => "target",
             Self::Connect => "connect",
+            Self::Trace => "trace",
             Self::PathEncoding => "path_encoding",
             Self::PathCharacter => "path_character",
             Self::PathHiddenDots => "path_hidden_dots",
+            Self::PathParameters => "path_parameters",
             Self::PathAboveRoot => "path_above_root",
             Self::Query => "query",
             Self::TooManyFields => "too_many_fields",

@@ -13,6 +13,9 @@ use crate::Malformed;
 ///   that only some servers would see: beside `%2F`, or with a parameter (`..;x`).
 /// - Runs of slashes are merged, as the reference does: `//admin` must not pass beside a route for `/admin`.
 /// - It is decoded once: `%252e` stays as it is. `%2F` stays too and is flagged.
+/// - A segment's parameters (`;x`, `%3Bx`) stay: some servers cut them off, others do not. Where that cannot be
+///   told apart (a segment that is nothing but parameters, `;` beside `%3B` or `%2F`) the path is refused; else
+///   the gate judges both readings.
 /// - NUL, control characters, spaces and backslashes are refused, plain or encoded (an encoded space is fine).
 ///
 /// A path that is canonical already is borrowed.
@@ -49,6 +52,7 @@ impl<'a> CanonicalPath<'a> {
             plain.split('/').try_for_each(refuse_hidden_dots)?;
             Cow::Borrowed(raw)
         };
+        refuse_misleading_parameters(&to_send)?;
         let to_match = shape.reserved_escapes.then(|| respell(&to_send));
         let decoded = to_send.contains('%').then(|| decode(&to_send));
         Ok(Self { to_send, to_match, decoded, encoded_slash: shape.encoded_slash })
@@ -76,6 +80,25 @@ impl<'a> CanonicalPath<'a> {
     #[must_use]
     pub fn decoded(&self) -> &str {
         self.decoded.as_deref().unwrap_or(&self.to_send)
+    }
+
+    /// The path as a server reads it that cuts off the parameters of segments; `None` if there are none.
+    pub(crate) fn without_parameters(&self) -> Option<Result<CanonicalPath<'static>, Malformed>> {
+        if !has_parameters(&self.to_send) {
+            return None;
+        }
+        let name = |segment: &'_ str| segment.find(';').into_iter().chain(segment.find("%3B")).min();
+        let mut bare = String::with_capacity(self.to_send.len());
+        for segment in self.to_send.split_inclusive('/') {
+            match name(segment) {
+                None => bare.push_str(segment),
+                Some(end) => {
+                    bare.push_str(segment.get(..end).unwrap_or_default());
+                    bare.push_str(if segment.ends_with('/') { "/" } else { "" });
+                }
+            }
+        }
+        Some(CanonicalPath::parse(&bare).map(CanonicalPath::into_owned))
     }
 
     /// Whether it holds `%2F`.
@@ -164,6 +187,20 @@ fn refuse_hidden_dots(segment: &str) -> Result<(), Malformed> {
         matches!(name.split("%3B").next(), Some("." | ".."))
     };
     if segment.split("%2F").any(hides) { Err(Malformed::PathHiddenDots) } else { Ok(()) }
+}
+
+fn has_parameters(path: &str) -> bool {
+    path.contains(';') || path.contains("%3B")
+}
+
+/// Refuses parameters that servers read in more than two ways.
+fn refuse_misleading_parameters(path: &str) -> Result<(), Malformed> {
+    if !has_parameters(path) {
+        return Ok(());
+    }
+    let mixed = path.contains("%2F") || (path.contains(';') && path.contains("%3B"));
+    let nameless = |segment: &str| segment.starts_with(';') || segment.starts_with("%3B");
+    if mixed || path.split('/').any(nameless) { Err(Malformed::PathParameters) } else { Ok(()) }
 }
 
 /// Spells valid path text with reserved characters decoded.

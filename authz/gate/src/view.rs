@@ -212,6 +212,9 @@ impl<'a> Target<'a> {
         if *head.method == Method::CONNECT {
             return Err(Malformed::Connect);
         }
+        if *head.method == Method::TRACE {
+            return Err(Malformed::Trace);
+        }
         if target == "*" && *head.method == Method::OPTIONS {
             return Ok(Self { authority: None, path: CanonicalPath::asterisk(), query: None });
         }

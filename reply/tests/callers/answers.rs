@@ -99,6 +99,8 @@ fn what_cannot_be_read_is_named() {
         (Malformed::HeadTooLarge, 431),
         (Malformed::Expectation, 417),
         (Malformed::Connect, 405),
+        (Malformed::Trace, 405),
+        (Malformed::PathParameters, 400),
     ];
     for (cause, status) in cases {
         let answer = malformed(&caller(Audience::Script), &cause);

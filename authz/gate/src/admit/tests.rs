@@ -231,6 +231,36 @@ fn an_encoded_slash_is_refused_unless_the_route_keeps_it() {
 }
 
 #[test]
+fn parameters_in_a_path_get_nobody_further_than_the_path_without_them() {
+    let text = "[{allow: {or: [{accept: true}]}}, {deny: {or: [{http_path: {starts_with: /admin}}]}}, \
+                {deny: {or: [{http_path: /open/secret}]}}]";
+    let gate = gate(vec![
+        route("a.test", config_path("/exact"), &policy(KIM)),
+        route("a.test", prefix("/inner/"), &policy(KIM)),
+        route("a.test", PathPattern::Any, &policy(text)),
+    ]);
+    for (target, expected) in [
+        ("/open;v=1/page;jsessionid=5", "forward"),
+        ("/open%3Bx/page", "forward"),
+        ("/admin;x", "refuse Forbidden"),
+        ("/open/secret;x", "refuse Forbidden"),
+        ("/open;x/secret", "refuse Forbidden"),
+        ("/open;x/secrets", "forward"),
+        ("/open/secret%3Bx", "refuse Forbidden"),
+        // Another route would have it.
+        ("/exact;x", "refuse Forbidden"),
+        ("/inner;x/page", "refuse Forbidden"),
+        ("/inner/page;x", "challenge Subject"),
+    ] {
+        assert_eq!(told(&admit(&gate, target, &Presented::Anonymous)), expected, "{target}");
+    }
+}
+
+fn config_path(path: &str) -> PathPattern {
+    PathPattern::Exact(path.into())
+}
+
+#[test]
 fn policies_see_the_canonical_request() {
     let text = "allow: {and: [{http_path: {starts_with: /public/}}, {source_ip: 192.0.2.7}, {http_method: GET}]}";
     let gate = gate(vec![route("a.test", PathPattern::Any, &policy(text))]);

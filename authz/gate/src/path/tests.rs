@@ -52,8 +52,24 @@ fn paths_have_one_spelling() {
 }
 
 #[test]
+fn parameters_of_segments_can_be_cut_off() {
+    for (raw, expected) in [
+        ("/a;x/b", Some("/a/b")),
+        ("/a;x=1;y/b;jsessionid=5", Some("/a/b")),
+        ("/a/b;/", Some("/a/b/")),
+        ("/a%3bx/b", Some("/a/b")),
+        ("/a/b", None),
+        ("/a%253Bx", None),
+    ] {
+        let path = CanonicalPath::parse(raw).unwrap();
+        let bare = path.without_parameters().map(Result::unwrap);
+        assert_eq!(bare.as_ref().map(CanonicalPath::to_send), expected, "{raw}");
+    }
+}
+
+#[test]
 fn what_servers_read_differently_is_refused() {
-    use Malformed::{PathAboveRoot, PathCharacter, PathEncoding, PathHiddenDots, Target};
+    use Malformed::{PathAboveRoot, PathCharacter, PathEncoding, PathHiddenDots, PathParameters, Target};
     let table = [
         ("/..", PathAboveRoot, "/a/.."),
         ("/a/../../b", PathAboveRoot, "/a/../b"),
@@ -84,6 +100,14 @@ fn what_servers_read_differently_is_refused() {
         ("/x/.;v=1/b", PathHiddenDots, "/x/v=1/b"),
         ("/x/..%3B/b", PathHiddenDots, "/x/a%3B/b"),
         ("/x/..%3b/b", PathHiddenDots, "/x/a%3b/b"),
+        ("/;/admin", PathParameters, "/a;/admin"),
+        ("/;x/admin", PathParameters, "/a;x/admin"),
+        ("/a/;", PathParameters, "/a/"),
+        ("/%3bx/admin", PathParameters, "/a%3bx/admin"),
+        ("//;x", PathParameters, "//a;x"),
+        ("/a;x/b%3By", PathParameters, "/a;x/b;y"),
+        ("/a;x%2Fb", PathParameters, "/a%2Fb"),
+        ("/a%2F;x/b", PathParameters, "/a%2Fx/b"),
         ("a/b", Target, "/a/b"),
         ("", Target, "/"),
         ("/a#b", Target, "/a%23b"),

@@ -61,10 +61,13 @@ fn rewritten(path: PathRewrite, target: &str) -> Result<String, UnsafeRewrite> {
 
 #[test]
 fn rewritten_paths_are_judged_again() {
-    use crate::Malformed::{PathCharacter, PathEncoding, Target};
+    use crate::Malformed::{PathCharacter, PathEncoding, PathParameters, Target};
     use UnsafeRewrite::{DotSegment, NotAPath, NotAbsolute};
     let table = [
-        (PathRewrite::Keep, "/a%2Fb/%3B", Ok("/a%2Fb/%3B")),
+        (PathRewrite::Keep, "/a%2Fb/%21", Ok("/a%2Fb/%21")),
+        (PathRewrite::Keep, "/a;x/%21", Ok("/a;x/%21")),
+        (prefix("/p", "/base"), "/p;x/y", Ok("/base;x/y")),
+        (prefix("/p", "/"), "/p;x/y", Err(NotAPath(PathParameters))),
         (prefix("/p", "/base"), "/p/x", Ok("/base/x")),
         (prefix("/p", "/base"), "/p", Ok("/base")),
         (prefix("/p", "/base/"), "/p/x", Ok("/base/x")),

@@ -118,7 +118,7 @@ fn one_host_is_named_or_the_request_is_refused() {
 
 #[test]
 fn targets_have_one_of_three_forms() {
-    use Malformed::{Connect, PathCharacter, Query, Target};
+    use Malformed::{Connect, PathCharacter, Query, Target, Trace};
     let table = [
         ("GET", "*", Err(Target)),
         ("OPTIONS", "*", Ok(("*", None))),
@@ -127,6 +127,7 @@ fn targets_have_one_of_three_forms() {
         ("GET", "?x", Err(Target)),
         ("CONNECT", "a.test:443", Err(Connect)),
         ("CONNECT", "/", Err(Connect)),
+        ("TRACE", "/", Err(Trace)),
         ("GET", "/a?b=/../c&d=%2f", Ok(("/a", Some("b=/../c&d=%2f")))),
         ("GET", "/a?", Ok(("/a", Some("")))),
         ("GET", "/a?b?c", Ok(("/a", Some("b?c")))),
