@@ -4,6 +4,7 @@ mod certificates;
 mod criteria;
 mod digest;
 mod matchers;
+mod requests;
 mod route;
 mod times;
 mod values;

@@ -12,7 +12,7 @@ use crate::yaml::{Entry, Kind, Node};
 
 use super::matchers::{Literals, relation};
 use super::values::literal;
-use super::{Compiler, certificates, times};
+use super::{Compiler, certificates, requests, times};
 use crate::matcher::{ListMatcher, ListTest, Relation, StringMatcher};
 
 /// Every criterion, for "did you mean".
@@ -89,8 +89,14 @@ impl Compiler<'_> {
             "client_certificate" => Criterion::ClientCertificate(Box::new(certificates::matcher(self, entry)?)),
             "invalid_client_certificate" => Criterion::InvalidClientCertificate,
             "source_ip" => Criterion::SourceIp(self.networks(value)?),
-            "http_method" => Criterion::HttpMethod(self.string_matcher(value, Literals::Any)?),
-            "http_path" => Criterion::HttpPath(self.string_matcher(value, Literals::Any)?),
+            "http_method" => {
+                requests::look_at_methods(self, value);
+                Criterion::HttpMethod(self.string_matcher(value, Literals::Any)?)
+            }
+            "http_path" => {
+                requests::look_at_paths(self, value);
+                Criterion::HttpPath(self.string_matcher(value, Literals::Any)?)
+            }
             "cors_preflight" => Criterion::CorsPreflight,
             "mcp_tool" => Criterion::McpTool(self.string_matcher(value, Literals::Any)?),
             "date" => Criterion::Date(times::date(entry)?),
@@ -103,6 +109,7 @@ impl Compiler<'_> {
             let key = Node::new(Kind::Null, entry.key_span);
             self.warn(&key, format!("`/{path}` behind `{name}` is ignored"), "only `claim` has a path");
         }
+        requests::look_at_flag(self, name, value);
         Ok(criterion)
     }
 
@@ -294,7 +301,7 @@ fn comparison(key: &str) -> Option<Comparison> {
 }
 
 /// The strings that a string matcher's value compares with.
-fn texts(value: &Node) -> impl Iterator<Item = &Node> {
+pub(super) fn texts(value: &Node) -> impl Iterator<Item = &Node> {
     let entries = value.as_mapping().unwrap_or_default().iter().map(|entry| &entry.value);
     let nodes = std::iter::once(value).chain(entries);
     let items = |node| match Node::as_list(node) {

@@ -47,6 +47,35 @@ fn each_has_its_place_and_its_permitted_twin_none() {
 }
 
 #[test]
+fn what_no_request_looks_like_is_pointed_out() {
+    let deny = |criterion: &str| format!("deny: {{or: [{{{criterion}}}]}}");
+    let case = |text: &str| format!("methods compare with case, and no client sends `{text}`");
+    let slash = |text: &str| format!("every path begins with a slash, and `{text}` does not");
+    let encoded = |text: &str| format!("paths are compared decoded, and `{text}` is encoded");
+    for (criterion, message, column, twin) in [
+        ("http_method: post", case("post"), 27, "http_method: POST"),
+        ("http_method: {in: [GET, Delete]}", case("Delete"), 38, "http_method: {in: [GET, DELETE]}"),
+        ("http_method: {not: get}", case("get"), 33, "http_method: {not: propfind}"),
+        ("http_path: admin", slash("admin"), 25, "http_path: /admin"),
+        ("http_path: {starts_with: admin}", slash("admin"), 39, "http_path: {starts_with: /admin}"),
+        ("http_path: {in: [/a, b]}", slash("b"), 35, "http_path: {in: [/a, /b]}"),
+        ("http_path: '/a%20b'", encoded("/a%20b"), 25, "http_path: '/a b'"),
+        ("http_path: {contains: '%2f'}", encoded("%2f"), 36, "http_path: {contains: '%2F'}"),
+        ("http_path: '/100%41'", encoded("/100%41"), 25, "http_path: '/100%'"),
+        ("http_path: {is: '/%%41'}", encoded("/%%41"), 30, "http_path: {ends_with: .php}"),
+    ] {
+        check(&deny(criterion), &[(&message, column)]);
+        check(&deny(twin), &[]);
+    }
+    for name in ["accept", "reject", "authenticated_user", "cors_preflight", "invalid_client_certificate"] {
+        let message = format!("`{name}: false` means `{name}: true`: the value is ignored");
+        let text = |value: &str| format!("allow: {{or: [{{user: x}}, {{{name}: {value}}}]}}");
+        check(&text("false"), &[(&message, 28 + name.len())]);
+        check(&text("true"), &[]);
+    }
+}
+
+#[test]
 fn policies_are_shared_by_name() {
     let policies =
         yaml::parse("staff: {allow: {or: [{domain: corp.test}]}}\nclosed: [{deny: {or: [{http_path: /x}]}}]").unwrap();
