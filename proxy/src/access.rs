@@ -138,14 +138,14 @@ impl Record {
     }
 }
 
-/// Tells of a request whose head Pingora refused: nothing of it is known.
-pub(crate) fn unreadable(peer: &Peer, h2: bool) {
+/// Tells of a request whose head was refused before it could be read: nothing of it is known.
+pub(crate) fn unreadable(peer: &Peer, h2: bool, cause: &'static str, status: u16) {
     tracing::info!(
         target: "access",
         { request.id = "",
         decision = "malformed",
-        cause = "unreadable",
-        http.response.status_code = 400_u16,
+        cause,
+        http.response.status_code = status,
         client.address = %peer.address.ip(),
         network.protocol = if h2 { "h2" } else { "http/1.1" },
         tls.version = peer.tls_version },

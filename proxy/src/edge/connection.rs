@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
 use pingora_core::protocols::raw_connect::ProxyDigest;
@@ -41,13 +41,78 @@ pub(crate) struct Peer {
     pub(crate) tls_version: &'static str,
     /// Bytes of plaintext written to the client.
     pub(crate) written: AtomicU64,
+    /// What the head that is being read may still take.
+    pub(crate) head: HeadRoom,
 }
+
+/// The room for an HTTP/1 head that is not complete yet: Pingora would keep up to a megabyte of one. Between a
+/// head's end and the next wait for one nothing is counted.
+#[derive(Debug)]
+pub(crate) struct HeadRoom(AtomicU64);
+
+impl HeadRoom {
+    /// Bytes beyond `limits.head_bytes`: what the gate does not count, such as white space around values.
+    const SLACK: u64 = 1024;
+    /// No head is awaited.
+    const FREE: u64 = u64::MAX;
+    /// A head took more than its room.
+    const SPENT: u64 = u64::MAX - 1;
+
+    /// Room that nothing fills: no head is awaited.
+    pub(crate) const fn free() -> Self {
+        Self(AtomicU64::new(Self::FREE))
+    }
+
+    /// A head of at most `bytes` is awaited from now on.
+    pub(crate) fn await_head(&self, bytes: usize) {
+        let room = u64::try_from(bytes).unwrap_or(Self::FREE).saturating_add(Self::SLACK).min(Self::SPENT - 1);
+        self.0.store(room, Ordering::Relaxed);
+    }
+
+    /// The head is complete.
+    pub(crate) fn head_read(&self) {
+        self.0.store(Self::FREE, Ordering::Relaxed);
+    }
+
+    /// Whether a head was refused for its size.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == Self::SPENT
+    }
+
+    /// Whether no further byte of the head may be read.
+    fn refuses(&self) -> bool {
+        let full = self.0.load(Ordering::Relaxed) == 0;
+        if full {
+            self.0.store(Self::SPENT, Ordering::Relaxed);
+        }
+        full || self.is_spent()
+    }
+
+    fn take(&self, bytes: usize) {
+        let room = self.0.load(Ordering::Relaxed);
+        if room < Self::SPENT {
+            // Only the connection's own task gets here: nobody writes in between.
+            self.0.store(room.saturating_sub(u64::try_from(bytes).unwrap_or(room)), Ordering::Relaxed);
+        }
+    }
+}
+
+/// The answer to a head that is too large to be read: nobody can be asked how the client likes its pages.
+const HEAD_TOO_LARGE: &[u8] =
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 impl Peer {
     /// Nobody.
     pub(crate) const fn unknown() -> Self {
         let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-        Self { address, local: address, server_name: None, tls_version: "unknown", written: AtomicU64::new(0) }
+        Self {
+            address,
+            local: address,
+            server_name: None,
+            tls_version: "unknown",
+            written: AtomicU64::new(0),
+            head: HeadRoom::free(),
+        }
     }
 }
 
@@ -65,6 +130,8 @@ pub(crate) struct Connection {
     peer: Arc<Peer>,
     socket_digest: Arc<SocketDigest>,
     ssl_digest: Arc<SslDigest>,
+    /// What is left to write of [`HEAD_TOO_LARGE`].
+    farewell: &'static [u8],
 }
 
 impl Connection {
@@ -75,13 +142,30 @@ impl Connection {
         _ = socket_digest.peer_addr.set(Some(peer.address.into()));
         _ = socket_digest.local_addr.set(Some(peer.local.into()));
         let ssl_digest = SslDigest::new("", peer.tls_version, None, None, Vec::new());
-        Self { tls, peer, socket_digest: Arc::new(socket_digest), ssl_digest: Arc::new(ssl_digest) }
+        Self {
+            tls,
+            peer,
+            socket_digest: Arc::new(socket_digest),
+            ssl_digest: Arc::new(ssl_digest),
+            farewell: HEAD_TOO_LARGE,
+        }
     }
 
     fn count(&self, written: &Poll<io::Result<usize>>) {
         if let Poll::Ready(Ok(bytes)) = written {
             self.peer.written.fetch_add(u64::try_from(*bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
+    }
+
+    /// Answers a head that outgrew its room; the connection ends with the error.
+    fn refuse_head(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.farewell.is_empty() {
+            let rest = self.farewell;
+            let written = ready!(self.as_mut().poll_write(cx, rest))?;
+            self.farewell = rest.get(written..).unwrap_or_default();
+        }
+        ready!(self.poll_flush(cx))?;
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "head of the request is too large")))
     }
 }
 
@@ -93,7 +177,13 @@ impl fmt::Debug for Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tls).poll_read(cx, buf)
+        if self.peer.head.refuses() {
+            return self.refuse_head(cx);
+        }
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.tls).poll_read(cx, buf);
+        self.peer.head.take(buf.filled().len().saturating_sub(before));
+        read
     }
 }
 

@@ -12,6 +12,7 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora_core::server::ShutdownWatch;
 use pingora_proxy::HttpProxy;
+use portcullis_gate::Malformed;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -19,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Connection, Gatekeeper, Peer, buffered};
+use super::{Connection, Gatekeeper, HeadRoom, Peer, buffered};
 use crate::exchange::{Cut, Exchange};
 use crate::metrics::Metrics;
 use crate::traffic::Traffic;
@@ -40,6 +41,7 @@ struct Guest {
     proxy: Arc<HttpProxy<Traffic>>,
     peer: Arc<Peer>,
     head: Duration,
+    head_bytes: usize,
     metrics: Arc<Metrics>,
     options: HttpServerOptions,
     h2: H2Options,
@@ -176,6 +178,7 @@ impl Edge {
             server_name: facts.server_name().map(|name| name.to_ascii_lowercase().into_boxed_str()),
             tls_version: facts.protocol_version().and_then(|version| version.as_str()).unwrap_or("unknown"),
             written: AtomicU64::new(0),
+            head: HeadRoom::free(),
         });
         Ok((Connection::new(tls, Arc::clone(&peer)), peer))
     }
@@ -192,6 +195,7 @@ impl Guest {
             proxy: Arc::clone(&edge.proxy),
             peer,
             head: limits.head,
+            head_bytes: limits.head_bytes,
             metrics: Arc::clone(&edge.metrics),
             options,
             h2,
@@ -213,13 +217,20 @@ impl HttpServerApp for Guest {
         if h2 {
             // Pingora hands over an HTTP/2 stream when its head is complete.
             exchange.head_read();
+        } else {
+            self.peer.head.await_head(self.head_bytes);
         }
         let outcome = Arc::clone(&exchange).run(self.proxy.process_new_http(session, shutdown)).await;
         let answered = self.peer.written.load(Ordering::Relaxed) > exchange.written_before;
         if !exchange.has_context() && outcome.is_ok() && (h2 || answered) {
-            // Pingora answered itself: a head it cannot parse, or CONNECT.
-            crate::access::unreadable(&self.peer, h2);
-            self.metrics.malformed("unreadable");
+            if self.peer.head.is_spent() {
+                crate::access::unreadable(&self.peer, h2, Malformed::HeadTooLarge.label(), 431);
+                self.metrics.malformed(Malformed::HeadTooLarge.label());
+            } else {
+                // Pingora answered itself: a head it cannot parse, or CONNECT.
+                crate::access::unreadable(&self.peer, h2, "unreadable", 400);
+                self.metrics.malformed("unreadable");
+            }
         }
         match outcome {
             Ok(reused) => reused,

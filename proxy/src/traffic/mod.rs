@@ -63,6 +63,7 @@ impl ProxyHttp for Traffic {
 
     async fn early_request_filter(&self, session: &mut Session, context: &mut Context) -> Result<()> {
         context.exchange.head_read();
+        context.exchange.peer.head.head_read();
         // The exchange watches head, pauses and the body's progress, over both protocols alike.
         session.set_read_timeout(None);
         session.set_write_timeout(Some(CLIENT_WRITE));

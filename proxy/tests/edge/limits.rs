@@ -94,6 +94,52 @@ async fn too_many_fields_and_too_large_heads_are_431() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_unfinished_head_takes_no_more_than_its_bound() {
+    let world = World::with(ROUTES, "limits: {head_bytes: 8KiB}").await;
+    let mut stream = world.tls("open.test").await;
+    // A request before it: the bound is each head's own, and a body does not count.
+    let body = "a".repeat(40_000);
+    let first = format!("POST / HTTP/1.1\r\nHost: open.test\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(first.as_bytes()).await.unwrap();
+    read_until(&mut stream, "hello").await;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: open.test\r\nX-A: ").await.unwrap();
+    // More than the bound, but less than a head that Pingora would give up on, and never its end.
+    stream.write_all("a".repeat(12_000).as_bytes()).await.unwrap();
+    let answer = read_all(&mut stream).await;
+    assert_eq!(status(&answer), 431, "{answer}");
+    assert!(world.metric(r#"portcullis_proxy_malformed_total{cause="head_too_large"}"#) >= 1.0);
+    let fits = format!("X-A: {}\r\n", "a".repeat(8_000));
+    assert_eq!(status(&world.get("open.test", "/", &fits).await), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_http2_connection_is_closed_by_the_heads_deadline() {
+    let world = World::with(ROUTES, "limits: {head: 1s}").await;
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let beginnings = [
+        ("nothing", Vec::new()),
+        ("half a preface", PREFACE[..12].to_vec()),
+        ("a preface", PREFACE.to_vec()),
+        ("a preface and settings", [PREFACE, SETTINGS].concat()),
+    ];
+    for (case, bytes) in beginnings {
+        let mut stream = world.try_tls("open.test", &[b"h2"]).await.unwrap();
+        stream.write_all(&bytes).await.unwrap();
+        let mut sink = Vec::new();
+        let closed = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut sink)).await;
+        assert!(closed.is_ok(), "{case}: stays open");
+    }
+    // One that asks is served for longer than that.
+    let mut client = world.h2("open.test").await;
+    for _ in 0..4 {
+        let request = Request::get("https://open.test/").body(()).unwrap();
+        assert_eq!(client.send_request(request, true).unwrap().0.await.unwrap().status(), 200);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn names_without_a_certificate_get_no_handshake() {
     let world = World::start().await;
     assert!(world.try_tls("stranger.test", &[b"http/1.1"]).await.is_err());
