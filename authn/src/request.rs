@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use http::header::{ACCEPT, COOKIE, ORIGIN, USER_AGENT};
+use http::header::{ACCEPT, ORIGIN, USER_AGENT};
 use http::{HeaderMap, Method, request::Parts};
 use portcullis_config::{Cookie, Namespace};
-use portcullis_gate::Audience;
+use portcullis_gate::{Audience, cookie_values};
 use portcullis_handover::Bind;
 use portcullis_keys::{CredentialKeys, CredentialKind, Handle};
 
@@ -55,7 +55,7 @@ impl Asked {
     }
 
     pub(crate) fn credential(&self, keys: &CredentialKeys, host: &str, cookie: &Cookie) -> CredentialCookie {
-        let mut values = self.cookies(&cookie.name);
+        let mut values = cookie_values(&self.headers, &cookie.name);
         let Some(text) = values.next() else {
             return CredentialCookie::None;
         };
@@ -63,7 +63,7 @@ impl Asked {
         if values.next().is_some() {
             return CredentialCookie::Rejected;
         }
-        match keys.verify(CredentialKind::Session, text.as_bytes(), host) {
+        match keys.verify(CredentialKind::Session, text, host) {
             Ok(handle) => CredentialCookie::Handle(handle),
             Err(_forged) => CredentialCookie::Rejected,
         }
@@ -71,9 +71,9 @@ impl Asked {
 
     /// The browser's bind cookie; none if it is not one of ours or not the only one.
     pub(crate) fn bind(&self, cookie: &Cookie) -> Option<Bind> {
-        let mut values = self.cookies(&cookie.bind_name);
+        let mut values = cookie_values(&self.headers, &cookie.bind_name);
         let value = values.next()?;
-        if values.next().is_some() { None } else { Bind::parse(value) }
+        if values.next().is_some() { None } else { Bind::parse(std::str::from_utf8(value).ok()?) }
     }
 
     /// Whether a page of `origin` itself sent this: `Origin` where there is one, else `Sec-Fetch-Site`.
@@ -108,13 +108,5 @@ impl Asked {
 
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
-    }
-
-    fn cookies<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        let lines = self.headers.get_all(COOKIE).into_iter().filter_map(|line| line.to_str().ok());
-        lines.flat_map(|line| line.split(';')).filter_map(move |pair| {
-            let (found, value) = pair.split_once('=')?;
-            (found.trim() == name).then(|| value.trim())
-        })
     }
 }

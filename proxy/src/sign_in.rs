@@ -2,9 +2,9 @@
 //! the sign-in host, and the bind cookie that only this browser can bring back.
 
 use http::HeaderMap;
-use http::header::{COOKIE, REFERER};
+use http::header::REFERER;
 use portcullis_config::Cookie;
-use portcullis_gate::{Audience, RequestView};
+use portcullis_gate::{Audience, RequestView, cookie_values};
 use portcullis_handover::{Attempt, Bind, MAX_HAND_OVERS, ReturnPath, SignInRequest};
 use portcullis_identity::Needs;
 use portcullis_reply::{FRAGMENT_PARAMETER, Fragment};
@@ -88,16 +88,9 @@ pub(crate) fn programmatic(context: &Context, view: &RequestView<'_>, back_to: &
 
 /// The bind cookie; `None` if there is none of ours or more than one.
 pub(crate) fn bind_of(headers: &HeaderMap, cookie: &Cookie) -> Option<Bind> {
-    let mut values = headers
-        .get_all(COOKIE)
-        .into_iter()
-        .filter_map(|field| field.to_str().ok())
-        .flat_map(|field| field.split(';'))
-        .filter_map(|pair| pair.trim_matches([' ', '\t']).split_once('='))
-        .filter(|(name, _)| **name == *cookie.bind_name)
-        .map(|(_, value)| value);
+    let mut values = cookie_values(headers, &cookie.bind_name);
     let value = values.next()?;
-    if values.next().is_some() { None } else { Bind::parse(value) }
+    if values.next().is_some() { None } else { Bind::parse(std::str::from_utf8(value).ok()?) }
 }
 
 /// Where a browser goes after a sign-in that this request asked for, and what becomes of a fragment: here, if

@@ -24,7 +24,7 @@ pub enum Found {
 /// understood, so that nothing is read as our cookie that a browser did not guard as one.
 #[must_use]
 pub fn find(headers: &HeaderMap, host: &str, keys: &CredentialKeys, cookie: &Cookie) -> Found {
-    let mut values = pairs(headers).filter(|pair| name(pair) == cookie.name.as_bytes()).map(value);
+    let mut values = cookie_values(headers, &cookie.name);
     let Some(credential) = values.next() else { return Found::Nothing };
     if values.next().is_some() {
         return Found::Rejected;
@@ -33,6 +33,11 @@ pub fn find(headers: &HeaderMap, host: &str, keys: &CredentialKeys, cookie: &Coo
         Ok(handle) => Found::Credential(handle.key()),
         Err(_) => Found::Rejected,
     }
+}
+
+/// The values of every cookie of this name, byte by byte: what a neighbour put into its cookies hides none of ours.
+pub fn cookie_values<'a>(headers: &'a HeaderMap, wanted: &str) -> impl Iterator<Item = &'a [u8]> {
+    pairs(headers).filter(move |pair| name(pair) == wanted.as_bytes()).map(value)
 }
 
 /// What becomes of the `Cookie` field before the upstream sees it.

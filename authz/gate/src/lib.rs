@@ -45,7 +45,7 @@ mod view;
 pub use admit::Gate;
 pub use assertion::{AssertionClaims, MAX_ASSERTION_BYTES};
 pub use audience::Audience;
-pub use credential::{CookieEdit, Found, find, upstream_cookies};
+pub use credential::{CookieEdit, Found, cookie_values, find, upstream_cookies};
 pub use destination::{Destination, OwnPath};
 pub use head::{PresentedCertificate, RequestHead, TlsFacts};
 pub use host::CanonicalHost;

@@ -236,6 +236,42 @@ async fn the_pages_of_ours_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_no_route_serves_begins_no_sign_in_and_takes_no_hand_over() {
+    let world = World::start().await;
+    let begun = world.get("wiki.test", "/.portcullis/user", BROWSER).await;
+    let Challenged { mut request, bind } = challenged(&world, &begun);
+    let handle = Handle::random(&SystemRandom);
+    world.sessions.put(session(handle.key(), "alice@corp.test", NOW));
+    request.host = "evil.example".to_owned();
+    let sealed = hand_over(&world, &request, handle.clone());
+    let evil = callback(&world, "evil.example", &sealed, &bind).await;
+    assert_eq!((status(&evil), values(&evil, "set-cookie").len()), (404, 0), "{evil}");
+    for page in ["user", "routes", "sign_out", "api/v1/login?portcullis_redirect_uri=http%3A%2F%2Flocalhost%3A1%2F"] {
+        let page = format!("/.portcullis/{page}");
+        let evil = world.get("evil.example", &page, BROWSER).await;
+        assert_eq!((status(&evil), values(&evil, "location").len()), (404, 0), "{page} {evil}");
+        assert_ne!(status(&world.get("wiki.test", &page, BROWSER).await), 404, "{page}");
+    }
+    assert_eq!(status(&world.get("evil.example", "/ping", "").await), 200);
+    // The same hand-over for a host of ours is taken.
+    request.host = "wiki.test".to_owned();
+    let sealed = hand_over(&world, &request, handle);
+    assert_eq!(status(&callback(&world, "wiki.test", &sealed, &bind).await), 302);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_neighbours_cookie_does_not_hide_the_bind_cookie() {
+    let world = World::start().await;
+    let begun = world.get("wiki.test", "/", BROWSER).await;
+    let Challenged { request, bind } = challenged(&world, &begun);
+    let handle = Handle::random(&SystemRandom);
+    world.sessions.put(session(handle.key(), "alice@corp.test", NOW));
+    let sealed = hand_over(&world, &request, handle);
+    let landed = callback(&world, "wiki.test", &sealed, &format!("{bind}; name=José")).await;
+    assert_eq!((status(&landed), values(&landed, "location")), (302, vec!["https://wiki.test/"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_sign_in_host_is_authns_with_our_word_on_the_client() {
     let world = World::start().await;
     let socket = tokio::net::UnixListener::bind(world.directory.path().join("authn.sock")).unwrap();

@@ -25,6 +25,19 @@ fn case() -> Case {
 }
 
 #[test]
+fn what_neighbours_put_into_their_cookies_hides_none_of_ours() {
+    let Case { keys, handle, text } = case();
+    let cookie = sample::sign_in(Namespace::Portcullis).cookie;
+    let line = [b"name=Jos\xe9; \"a=1; x=\xff\xfe; ".as_slice(), b"__Host-portcullis=", text.as_bytes()].concat();
+    let headers = cookies(&[&line, b"__Host-portcullis-bind=b=c; y=\x80"]);
+    assert_eq!(find(&headers, "a.test", &keys, &cookie), Found::Credential(handle.key()));
+    let bind: Vec<_> = super::cookie_values(&headers, &cookie.bind_name).collect();
+    assert_eq!(bind, [b"b=c"]);
+    assert_eq!(super::cookie_values(&headers, "name").count(), 1);
+    assert_eq!(super::cookie_values(&headers, "Name").count(), 0);
+}
+
+#[test]
 fn exactly_one_cookie_of_our_name_counts() {
     let Case { keys, handle, text } = case();
     let cookie = sample::sign_in(Namespace::Portcullis).cookie;
