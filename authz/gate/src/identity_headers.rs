@@ -14,8 +14,9 @@ use crate::assertion::base_values;
 pub const MAX_CLAIM_HEADER_BYTES: usize = 4096;
 
 /// Whether a request header's name is one of ours in any spelling: either namespace's prefix, in any case,
-/// with `-`, `_` and `.` for one another and repeated. Servers behind us may read all of these as one name
-/// (RFC 3875 §4.1.18 and its imitators), so none of them passes, on any route.
+/// with every character that is neither letter nor digit for `-`, and repeated. Servers behind us may read all of
+/// these as one name (RFC 3875 §4.1.18 names `-`; its imitators turn whatever fits no variable into `_`), so none
+/// of them passes, on any route.
 #[must_use]
 pub fn is_ours(name: &[u8]) -> bool {
     [Namespace::Portcullis, Namespace::Pomerium].into_iter().any(|namespace| {
@@ -46,7 +47,7 @@ impl IdentityHeaders {
     /// claim header.
     #[must_use]
     pub fn strips(&self, name: &[u8]) -> bool {
-        is_ours(name) || self.claims.iter().any(|(_, header)| spelling(header.as_str().as_bytes()).eq(spelling(name)))
+        is_ours(name) || self.claims.iter().any(|(_, header)| is_alike(header.as_str().as_bytes(), name))
     }
 
     /// The name of the header that carries the signed assertion.
@@ -79,11 +80,17 @@ impl IdentityHeaders {
     }
 }
 
+/// Whether a server behind us may read both as one name: separators alike, runs of them as one, whatever case.
+#[must_use]
+pub fn is_alike(name: &[u8], other: &[u8]) -> bool {
+    spelling(name).eq(spelling(other))
+}
+
 /// A name with separators alike, runs of them as one, in lower case.
 fn spelling(name: &[u8]) -> impl Iterator<Item = u8> {
     let mut previous = 0;
     name.iter().filter_map(move |byte| {
-        let byte = if matches!(byte, b'_' | b'.') { b'-' } else { byte.to_ascii_lowercase() };
+        let byte = if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
         let repeated = byte == b'-' && previous == b'-';
         previous = byte;
         (!repeated).then_some(byte)

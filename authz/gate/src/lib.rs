@@ -49,7 +49,7 @@ pub use credential::{CookieEdit, Found, cookie_values, find, upstream_cookies};
 pub use destination::{Destination, OwnPath};
 pub use head::{PresentedCertificate, RequestHead, TlsFacts};
 pub use host::CanonicalHost;
-pub use identity_headers::{IdentityHeaders, MAX_CLAIM_HEADER_BYTES, is_ours};
+pub use identity_headers::{IdentityHeaders, MAX_CLAIM_HEADER_BYTES, is_alike, is_ours};
 pub use malformed::Malformed;
 pub use path::CanonicalPath;
 pub use portal::{MAX_PORTAL_ENTRIES, PortalEntry};

@@ -7,7 +7,7 @@ use pingora_core::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use portcullis_config::{Action, TemplatePart};
-use portcullis_gate::{CookieEdit, RequestView, is_ours, upstream_cookies, upstream_host};
+use portcullis_gate::{CookieEdit, RequestView, is_alike, is_ours, upstream_cookies, upstream_host};
 
 use super::Context;
 use super::context::{Kind, Passage, ToRoute};
@@ -37,6 +37,10 @@ const FORWARDING: [&str; 8] = [
     "x-real-ip",
     "x-request-id",
 ];
+
+/// Fields by which some servers take another path or method than the one that was sent, and judged.
+const OVERRIDING: [&str; 5] =
+    ["x-original-url", "x-rewrite-url", "x-http-method-override", "x-http-method", "x-method-override"];
 
 /// Makes the upstream's head of the client's.
 ///
@@ -103,22 +107,15 @@ fn strip(request: &mut RequestHeader, upgrade: bool, ours: impl Fn(&[u8]) -> boo
             let text = name.as_str();
             let hop = HOP.contains(&text) && !(upgrade && text == "connection");
             let upgrade_field = text == "upgrade" && !upgrade;
-            hop || upgrade_field || FORWARDING.iter().any(|field| alike(text, field)) || ours(text.as_bytes())
+            hop || upgrade_field
+                || FORWARDING.iter().chain(&OVERRIDING).any(|field| is_alike(text.as_bytes(), field.as_bytes()))
+                || ours(text.as_bytes())
         })
         .cloned()
         .collect();
     for name in doomed {
         request.remove_header(&name);
     }
-}
-
-/// Whether a server behind us may read `name` as `field`: case is gone, `_` and `.` stand for `-` there.
-fn alike(name: &str, field: &str) -> bool {
-    name.len() == field.len()
-        && name
-            .bytes()
-            .zip(field.bytes())
-            .all(|(one, other)| one == other || (other == b'-' && matches!(one, b'_' | b'.')))
 }
 
 /// Who the client is.

@@ -8,7 +8,10 @@ use crate::world::World;
 const SPOOFED: &str = "X-Portcullis-Jwt-Assertion: forged\r\nx_portcullis_jwt_assertion: forged\r\n\
     X-PORTCULLIS.JWT-ASSERTION: forged\r\nX-Portcullis-Claim-Email: forged\r\nX-Portcullis-Claim-Email: forged twice\r\n\
     X-Pomerium-Jwt-Assertion: forged\r\nX_Pomerium_Claim_Groups: forged\r\nX_Forwarded_For: forged\r\n\
-    X.Real.Ip: forged\r\nForwarded: for=forged\r\nX-Request-Id: forged\r\n";
+    X.Real.Ip: forged\r\nForwarded: for=forged\r\nX-Request-Id: forged\r\n\
+    X~Portcullis~Claim~Email: forged\r\nX|Portcullis'Claim+Email: forged\r\nX-Forwarded--For: forged\r\n\
+    X~Real~Ip: forged\r\nX-Original-URL: forged\r\nX_Rewrite_Url: forged\r\nX-HTTP-Method-Override: forged\r\n\
+    X-HTTP-Method: forged\r\nX-Method-Override: forged\r\n";
 
 async fn nothing_forged(world: &World, case: &str) {
     let seen = world.upstream.last();

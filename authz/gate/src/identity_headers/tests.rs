@@ -33,10 +33,14 @@ fn every_spelling_of_an_identity_header_is_ours() {
         "x-pomerium-jwt-assertion",
         "X_POMERIUM_CLAIM_EMAIL",
         "x.pomerium.jwt.assertion.for",
+        "X~Portcullis~Claim~Email",
+        "x'portcullis'claim'email",
+        "x+portcullis|claim!email",
+        "x-portcullis$-claim",
     ] {
         assert!(is_ours(name.as_bytes()) && identity.strips(name.as_bytes()), "{name}");
     }
-    for name in ["x-auth-email", "X_Auth_Email", "x.auth--email"] {
+    for name in ["x-auth-email", "X_Auth_Email", "x.auth--email", "x~auth|email"] {
         assert!(!is_ours(name.as_bytes()) && identity.strips(name.as_bytes()), "{name}");
     }
     for name in [
