@@ -49,6 +49,8 @@ pub(crate) enum What {
         /// The host that asks; `None`: the sign-in host itself.
         host: Option<String>,
     },
+    /// Shall a program really have the session?
+    ConfirmProgram(Box<Asking>),
     /// Shall the session really end?
     ConfirmSignOut(Box<Session>),
     /// It has ended, or there was none.
@@ -82,6 +84,19 @@ impl std::fmt::Debug for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.0.split('?').next().unwrap_or_default())
     }
+}
+
+/// A program that asks for a session.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    /// Whose session.
+    pub(crate) session: Session,
+    /// The host it wants to reach.
+    pub(crate) host: String,
+    /// Where it waits: scheme, host and port.
+    pub(crate) program: String,
+    /// The sealed request, as new as the page.
+    pub(crate) sealed: String,
 }
 
 /// A provider on the choice page.

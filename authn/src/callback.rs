@@ -65,7 +65,7 @@ impl<S: Sessions> Turn<'_, S> {
             Ok(identity) => match self.confirmed_by(&identity, &needs, request).await? {
                 Some(live) => {
                     self.core.metrics.sign_in_ended(&live.session.provider, SignInResult::Reused);
-                    Ok(self.enter(request, &live.handle))
+                    Ok(self.enter(request, &live))
                 }
                 None => self.admit(offered, identity, &needs, request).await,
             },
@@ -79,7 +79,7 @@ impl<S: Sessions> Turn<'_, S> {
         match self.live().await? {
             Some(live) if needs.met_by(&live.session, self.now) => {
                 self.core.metrics.sign_in_ended(&live.session.provider, SignInResult::Reused);
-                Ok(self.enter(request, &live.handle))
+                Ok(self.enter(request, &live))
             }
             Some(_) | None => {
                 // Which provider a callback that is not ours came from is nobody's word we take.
@@ -194,15 +194,17 @@ impl<S: Sessions> Turn<'_, S> {
         };
         self.replace_old().await;
         let credential = self.generation.keys.credential.mint(CredentialKind::Session, &handle, self.generation.host());
-        let answer = if needs.met_by(&session, self.now) {
+        let live = Live { handle, session };
+        let answer = if needs.met_by(&live.session, self.now) {
             self.core.metrics.sign_in_ended(name, SignInResult::Ok);
-            self.enter(request, &handle)
+            self.enter(request, &live)
         } else {
             // A fresh sign-in that does not suffice will not suffice the next time: never a loop.
             self.core.metrics.sign_in_ended(name, SignInResult::Unmet);
             self.trouble(Cause::Unmet { provider: offered.provider.label.to_string() }, request)
         };
-        Ok(answer.with(CookieChange::Session { credential: Credential(credential), expires_at: session.expires_at }))
+        let expires_at = live.session.expires_at;
+        Ok(answer.with(CookieChange::Session { credential: Credential(credential), expires_at }))
     }
 
     async fn create(

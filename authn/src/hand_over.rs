@@ -5,7 +5,7 @@ use portcullis_identity::Session;
 use portcullis_keys::{CredentialKind, Handle};
 use url::Url;
 
-use crate::answer::{Answer, Cause};
+use crate::answer::{Answer, Asking, Cause, What};
 use crate::request::CredentialCookie;
 use crate::service::Turn;
 use crate::sessions::Sessions;
@@ -44,16 +44,35 @@ impl<S: Sessions> Turn<'_, S> {
         }
     }
 
-    /// Sends the browser on with its session: to the host that asked, or to our own page.
-    pub(crate) fn enter(&self, request: Option<&SignInRequest>, handle: &Handle) -> Answer {
+    /// Sends the browser on with its session: to the host that asked, or to our own page. A program waits until
+    /// the person has said yes.
+    pub(crate) fn enter(&self, request: Option<&SignInRequest>, live: &Live) -> Answer {
         match request {
             None => Answer::redirect(self.generation.path("user")),
             // Judged where the message was opened; here once more, because here the session leaves.
             Some(request) if !self.generation.serves(&request.host) => self.trouble(Cause::RequestUnusable, None),
             Some(request) => match &request.programmatic {
-                None => Answer::redirect(self.hand_over(request, handle)),
-                Some(program) => self.to_program(request, program, handle),
+                None => Answer::redirect(self.hand_over(request, &live.handle)),
+                Some(program) => self.ask_for_program(request, program, &live.session),
             },
+        }
+    }
+
+    /// POST of the confirmation page: the program gets what the person has seen it ask for. Any site, and anybody
+    /// who gets a link clicked, can cause everything that comes before this.
+    pub(crate) async fn program_allowed(&self) -> Result<Answer, Box<Answer>> {
+        let wanted = self.wanted()?;
+        let Some((request, program)) = wanted.request.as_ref().and_then(|one| Some((one, one.programmatic.as_ref()?)))
+        else {
+            return Ok(Answer::new(What::WrongMethod));
+        };
+        let live = self.live().await?.filter(|live| request.needs.met_by(&live.session, self.now));
+        match live {
+            Some(live) if self.asked.is_same_origin(&self.origin(self.generation.host())) => {
+                Ok(self.to_program(request, program, &live.handle))
+            }
+            Some(live) => Ok(self.ask_for_program(request, program, &live.session)),
+            None => self.sign_in().await,
         }
     }
 
@@ -87,9 +106,25 @@ impl<S: Sessions> Turn<'_, S> {
         format!("{}{}?h={sealed}", self.origin(&request.host), self.generation.path("callback"))
     }
 
+    /// The page that names the program. The request is sealed anew: the person may take their time to decide.
+    fn ask_for_program(&self, request: &SignInRequest, program: &str, session: &Session) -> Answer {
+        let Some(url) = program_url(program) else {
+            return self.trouble(Cause::RequestUnusable, None);
+        };
+        let renewed = SignInRequest { issued: self.now, ..request.clone() };
+        let sealed = renewed.seal(&self.generation.keys.handover, self.generation.host(), &*self.core.random);
+        let asking = Asking {
+            session: session.clone(),
+            host: request.host.clone(),
+            program: url.origin().ascii_serialization(),
+            sealed,
+        };
+        Answer::new(What::ConfirmProgram(Box::new(asking)))
+    }
+
     /// A local program waits for its credential at an address that the asking host has judged.
     fn to_program(&self, request: &SignInRequest, program: &str, handle: &Handle) -> Answer {
-        let Some(mut url) = Url::parse(program).ok().filter(|url| matches!(url.scheme(), "http" | "https")) else {
+        let Some(mut url) = program_url(program) else {
             return self.trouble(Cause::RequestUnusable, None);
         };
         let credential = self.generation.keys.credential.mint(CredentialKind::Session, handle, &request.host);
@@ -100,4 +135,8 @@ impl<S: Sessions> Turn<'_, S> {
         url.query_pairs_mut().append_pair(parameter, &credential);
         Answer::redirect(url.into())
     }
+}
+
+fn program_url(program: &str) -> Option<Url> {
+    Url::parse(program).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::SET_COOKIE;
 use http::{Method, Response};
-use portcullis_reply::{Caller, Fragment, ProviderChoice, SignInFailure, SignOutForm, Sites};
+use portcullis_reply::{Caller, Fragment, ProgramForm, ProviderChoice, SignInFailure, SignOutForm, Sites};
 
-use crate::answer::{Answer, Cause, CookieChange, Credential, Location, Offer, Trouble, What};
+use crate::answer::{Answer, Asking, Cause, CookieChange, Credential, Location, Offer, Trouble, What};
 use crate::service::Turn;
 
 /// When to come back after something was away.
@@ -37,6 +37,16 @@ fn body<S>(what: What, caller: &Caller<'_>, turn: &Turn<'_, S>) -> Response<Byte
         What::Redirect(Location(to)) => portcullis_reply::redirect(caller, &to),
         What::Choice { offers, host } => {
             choice(caller, &offers, host.as_deref().unwrap_or_else(|| turn.generation.host()))
+        }
+        What::ConfirmProgram(asking) => {
+            let Asking { session, host, program, sealed } = &*asking;
+            let (action, refuse) = (turn.generation.path("sign_in"), turn.generation.path("user"));
+            let action = format!("{action}?r={sealed}");
+            portcullis_reply::program_confirm(
+                caller,
+                session,
+                &ProgramForm { action: &action, host, program, refuse: &refuse },
+            )
         }
         What::ConfirmSignOut(session) => {
             let (action, stay) = (turn.generation.path("sign_out"), turn.generation.path("user"));

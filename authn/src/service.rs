@@ -170,6 +170,10 @@ impl<S: Sessions> Turn<'_, S> {
         }
         if let Some(page) = path.strip_prefix(namespace.path_prefix()) {
             return match page.strip_suffix('/').unwrap_or(page) {
+                "sign_in" if self.asked.method == Method::POST && self.asked.query.has("r") => {
+                    self.drain(body).await?;
+                    self.program_allowed().await
+                }
                 "sign_in" => self.only(&[Method::GET, Method::HEAD], self.sign_in()).await,
                 "sign_out" => {
                     self.drain(body).await?;

@@ -41,7 +41,7 @@ impl<S: Sessions> Turn<'_, S> {
         let enough = |live: &&Live| wanted.account() == Account::Present && needs.met_by(&live.session, self.now);
         if let Some(live) = live.as_ref().filter(enough) {
             self.core.metrics.sign_in_ended(&live.session.provider, SignInResult::Reused);
-            return Ok(self.enter(wanted.request.as_ref(), &live.handle));
+            return Ok(self.enter(wanted.request.as_ref(), live));
         }
         let offered: Vec<_> = self.generation.offered(&needs).collect();
         let named = self.asked.query.one("provider");
@@ -54,7 +54,8 @@ impl<S: Sessions> Turn<'_, S> {
         }
     }
 
-    fn wanted(&self) -> Result<Wanted, Box<Answer>> {
+    /// What the sealed message asks for, if there is one; an answer if it cannot be used.
+    pub(crate) fn wanted(&self) -> Result<Wanted, Box<Answer>> {
         if !self.asked.query.has("r") {
             return Ok(Wanted::default());
         }

@@ -39,6 +39,7 @@ mod moment;
 mod notice;
 mod page;
 mod portal;
+mod program;
 mod reason;
 mod refuse;
 mod response;
@@ -56,6 +57,7 @@ pub use fault::{
 };
 pub use forward::{document, fixed, ping, redirect, redirect_route, see_other, text};
 pub use portal::{RouteEntry, routes};
+pub use program::{ProgramForm, program_confirm};
 pub use refuse::refuse;
 pub use sign_in::{
     LoopFacts, ProviderChoice, loop_diagnostic, provider_unavailable, sign_in_choice, sign_in_failed, sign_in_refused,

@@ -10,7 +10,7 @@ use portcullis_identity::{Session, Subject, Timestamp};
 use crate::look::{SCRIPT, STYLE};
 use crate::notice::{More, Notice};
 use crate::user::Sites;
-use crate::{Caller, ProviderChoice, RouteEntry, SignOutForm, moment, user};
+use crate::{Caller, ProgramForm, ProviderChoice, RouteEntry, SignOutForm, moment, user};
 
 /// What every page has around its content.
 #[derive(Debug)]
@@ -140,6 +140,21 @@ impl<'a> SignOutPage<'a> {
     }
 }
 
+/// Asks whether a program may have a session.
+#[derive(Debug, Template)]
+#[template(path = "program.html")]
+pub(crate) struct ProgramPage<'a> {
+    frame: Frame<'a>,
+    account: Account<'a>,
+    form: &'a ProgramForm<'a>,
+}
+
+impl<'a> ProgramPage<'a> {
+    pub(crate) fn new(caller: &Caller<'a>, session: &'a Session, form: &'a ProgramForm<'a>) -> Self {
+        Self { frame: Frame::new(caller, "Let a program in as you?"), account: Account::of(session), form }
+    }
+}
+
 /// Says that it is done.
 #[derive(Debug, Template)]
 #[template(path = "signed_out.html")]
@@ -234,4 +249,4 @@ macro_rules! pages {
     )*};
 }
 
-pages!(NoticePage, ChoicePage, KeepFragmentPage, SignOutPage, SignedOutPage, UserPage, RoutesPage);
+pages!(NoticePage, ChoicePage, KeepFragmentPage, ProgramPage, SignOutPage, SignedOutPage, UserPage, RoutesPage);

@@ -243,7 +243,7 @@ async fn a_broker_that_is_away_sends_nobody_to_the_provider_in_vain() {
 }
 
 #[tokio::test]
-async fn a_local_program_gets_its_credential() {
+async fn a_local_program_gets_its_credential_after_a_click_on_our_own_page() {
     let house = House::new().await;
     let (mut browser, bind) = (house.browser(), Bind::random(&SystemRandom));
     let first = house.sign_in(&mut browser, &bind).await;
@@ -251,14 +251,62 @@ async fn a_local_program_gets_its_credential() {
         let url = url.to_owned();
         house.request(&bind, |request| request.programmatic = Some(url))
     };
-    let sent = browser.get(&program("http://127.0.0.1:4711/cb?x=1")).await.location();
+    // Whoever opens the link is asked; nothing has been sent yet.
+    let page = browser.get(&program("http://127.0.0.1:4711/cb?x=1")).await;
+    assert_eq!((page.status(), page.is_redirect()), (200, false));
+    let body = page.body();
+    assert!(body.contains("http://127.0.0.1:4711<") && body.contains(super::WIKI) && body.contains("alice@corp.test"));
+    assert!(!body.contains("portcullis_credential") && !body.contains("x=1"), "{body}");
+    let action = body.split("action=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    assert!(action.starts_with("/.portcullis/sign_in?r="));
+
+    // Another site's form is asked as well, and so is one that does not say where it comes from.
+    for headers in
+        [&[("origin", "https://evil.test")][..], &[("origin", "null")], &[("sec-fetch-site", "cross-site")], &[]]
+    {
+        let got = browser.send("POST", &action, headers).await;
+        assert_eq!((got.status(), got.is_redirect()), (200, false), "{headers:?}");
+    }
+    let clicked = [("origin", "https://auth.corp.test")];
+    let got = browser.send("POST", &action, &clicked).await;
+    assert_eq!(got.status(), 303);
+    let sent = got.location();
     assert!(sent.as_str().starts_with("http://127.0.0.1:4711/cb?x=1&portcullis_credential="));
     let credential = sent.query_pairs().find(|pair| pair.0 == "portcullis_credential").unwrap().1.into_owned();
     let keys = house.keys.credential().unwrap();
     let kind = portcullis_keys::CredentialKind::Session;
     let handle = keys.verify(kind, credential.as_bytes(), super::WIKI).unwrap();
     assert_eq!(handle.key(), first.handle.key());
-    assert!(!browser.get(&program("javascript:alert(1)")).await.is_redirect());
+
+    // The click is worth nothing in a browser without a session, for a page that is no program's, or later.
+    let stranger = house.browser().send("POST", &action, &clicked).await.location_text();
+    assert!(stranger.starts_with(house.providers[0].issuer()), "{stranger}");
+    assert_eq!(browser.send("POST", &house.request(&bind, |_| {}), &clicked).await.status(), 405);
+    assert_eq!(browser.get(&program("javascript:alert(1)")).await.status(), 400);
+    house.advance(Duration::from_secs(11 * 60));
+    assert_eq!(browser.send("POST", &action, &clicked).await.status(), 400);
+}
+
+#[tokio::test]
+async fn a_sign_in_for_a_program_ends_with_the_question() {
+    let house = House::new().await;
+    let (mut browser, bind) = (house.browser(), Bind::random(&SystemRandom));
+    let asked = house.request(&bind, |request| request.programmatic = Some("http://localhost:4711/".to_owned()));
+    let sent = browser.get(&asked).await;
+    let back = house.providers[0].authorize(&sent.location());
+    let page = browser.get(&super::browser::path(&back)).await;
+    assert_eq!((page.status(), page.is_redirect()), (200, false));
+    assert!(page.body().contains("http://localhost:4711") && browser.session_cookie().is_some());
+}
+
+#[tokio::test]
+async fn a_neighbours_cookie_hides_none_of_ours() {
+    let house = House::new().await;
+    let (mut browser, bind) = (house.browser(), Bind::random(&SystemRandom));
+    browser.jar.insert("a-name".to_owned(), "Jos\u{e9}".to_owned());
+    house.sign_in(&mut browser, &bind).await;
+    let again = browser.get(&house.request(&bind, |_| {})).await;
+    assert!(house.handed_over(&again.location_text()).is_some());
 }
 
 #[tokio::test]

@@ -6,9 +6,10 @@ use base64::Engine as _;
 use portcullis_gate::{Malformed, RefusalCause};
 use portcullis_policy::Reason;
 use portcullis_reply::{
-    Fragment, LoopFacts, ProviderChoice, RouteEntry, SignInFailure, SignOutForm, UpstreamFailure, challenge, internal,
-    loop_diagnostic, malformed, not_found, provider_unavailable, refuse, routes, sign_in_choice, sign_in_failed,
-    sign_in_refused, sign_out_confirm, signed_out, too_many_requests, unavailable, upstream_failure, user,
+    Fragment, LoopFacts, ProgramForm, ProviderChoice, RouteEntry, SignInFailure, SignOutForm, UpstreamFailure,
+    challenge, internal, loop_diagnostic, malformed, not_found, program_confirm, provider_unavailable, refuse, routes,
+    sign_in_choice, sign_in_failed, sign_in_refused, sign_out_confirm, signed_out, too_many_requests, unavailable,
+    upstream_failure, user,
 };
 
 use crate::fixtures::{Answer, HOSTILE, NOW, SIGN_IN, alice, header, hostile, person, refusal, route, text};
@@ -38,6 +39,12 @@ fn pages() -> Vec<(&'static str, Answer)> {
         RouteEntry { name: "on-call", url: "https://pager.corp.test/", description: None },
     ];
     let (session, retry) = (alice(), SIGN_IN);
+    let program = ProgramForm {
+        action: "/.portcullis/sign_in?r=x",
+        host: "wiki.corp.test",
+        program: "http://localhost:8000",
+        refuse: "/.portcullis/user",
+    };
     let circles = |session| LoopFacts { session, retry_url: retry, switch_account_url: Some(retry) };
     vec![
         ("denied", refuse(&person, &denied, Some(SIGN_IN))),
@@ -68,6 +75,7 @@ fn pages() -> Vec<(&'static str, Answer)> {
         ("loop-no-cookie", loop_diagnostic(&person, &circles(None))),
         ("loop", loop_diagnostic(&person, &circles(Some(&session)))),
         ("sign-out", sign_out_confirm(&person, Some(&session), &sign_out)),
+        ("program", program_confirm(&person, &session, &program)),
         ("signed-out", signed_out(&person, Some("https://wiki.corp.test/"))),
         ("user", user(&person, &session, NOW, Sites::Listed)),
         ("routes", routes(&person, &sites)),
@@ -151,6 +159,7 @@ fn nothing_hostile_gets_into_a_page() {
     let site = [RouteEntry { name: HOSTILE, url: HOSTILE, description: Some(HOSTILE) }];
     let fields = [(HOSTILE, HOSTILE)];
     let form = SignOutForm { action: HOSTILE, fields: &fields, stay: HOSTILE };
+    let program = ProgramForm { action: HOSTILE, host: HOSTILE, program: HOSTILE, refuse: HOSTILE };
     let circles = LoopFacts { session: Some(&session), retry_url: HOSTILE, switch_account_url: Some(HOSTILE) };
     let answers = [
         refuse(&caller, &denied, Some(HOSTILE)),
@@ -160,6 +169,7 @@ fn nothing_hostile_gets_into_a_page() {
         sign_in_failed(&caller, SignInFailure::Expired, Some(HOSTILE)),
         sign_in_refused(&caller, HOSTILE, HOSTILE, Some(HOSTILE)),
         sign_out_confirm(&caller, Some(&session), &form),
+        program_confirm(&caller, &session, &program),
         signed_out(&caller, Some(HOSTILE)),
         user(&caller, &session, NOW, Sites::Listed),
         routes(&caller, &site),
