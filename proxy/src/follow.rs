@@ -2,13 +2,15 @@
 //! a replica gone stale, a new generation.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use portcullis_broker_api::Change;
+use portcullis_broker_api::{Change, Resolved};
 use portcullis_gate::Presented;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::exchange::{Cut, Standing};
@@ -20,6 +22,10 @@ const AT_ONCE: usize = 64;
 
 /// Doubtful exchanges that may wait for the follower.
 const DOUBTS: usize = 1024;
+
+/// How often what lasts is judged again without being told to: hours of a policy and pauses of a session pass
+/// without an event.
+const TIME_PASSES: Duration = Duration::from_secs(5);
 
 /// The way to the follower.
 #[derive(Debug)]
@@ -49,8 +55,10 @@ impl Follower {
 /// Follows until `stop`.
 pub(crate) async fn follow(shared: Arc<Shared>, mut doubts: mpsc::Receiver<Arc<Standing>>, stop: CancellationToken) {
     let mut changes = shared.sessions.changes();
+    let mut time = tokio::time::interval(TIME_PASSES);
+    time.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        // All arms are cancel-safe: receivers lose nothing, a notification that is not taken stays.
+        // All arms are cancel-safe: receivers lose nothing, a notification that is not taken stays, as does a tick.
         tokio::select! {
             () = stop.cancelled() => return,
             change = changes.recv() => match change {
@@ -62,6 +70,7 @@ pub(crate) async fn follow(shared: Arc<Shared>, mut doubts: mpsc::Receiver<Arc<S
                 Err(RecvError::Closed) => return,
             },
             () = shared.follower.generation.notified() => judge_all(&shared, shared.registry.all()).await,
+            _ = time.tick() => judge_what_is_at_hand(&shared),
             doubt = doubts.recv() => match doubt {
                 Some(standing) => judge_all(&shared, vec![standing]).await,
                 None => return,
@@ -93,6 +102,21 @@ async fn judge_all(shared: &Shared, standings: Vec<Arc<Standing>>) {
             decide(shared, &standing, &presented);
         })
         .await;
+}
+
+/// Judges everything that lasts, without waiting: ends that the follower is told of must not wait behind it.
+fn judge_what_is_at_hand(shared: &Shared) {
+    let now = shared.now();
+    for standing in shared.registry.all() {
+        let presented = match standing.session.map(|key| shared.sessions.resolve(&key, now)) {
+            None => Presented::Anonymous,
+            Some(Resolved::Session(session)) => Presented::Session(session),
+            Some(Resolved::Absent) => Presented::Rejected,
+            // Whoever makes these known tells the follower, too.
+            Some(Resolved::Missing | Resolved::Stale) => continue,
+        };
+        decide(shared, &standing, &presented);
+    }
 }
 
 fn decide(shared: &Shared, standing: &Standing, presented: &Presented) {

@@ -8,7 +8,7 @@ use portcullis_gate::{Grant, Presented, RequestView, Verdict};
 use portcullis_identity::SessionKey;
 
 use super::Context;
-use super::context::ToRoute;
+use super::context::{Kind, ToRoute};
 use crate::exchange::{Cut, Standing};
 use crate::shared::Shared;
 
@@ -96,7 +96,29 @@ pub(crate) fn enter(context: &mut Context) {
     }
     to.registration = Some(shared.registry.enter(standing(to, &exchange)));
     if let Some(session) = &to.grant.session {
-        // No event tells that a session's time is over.
-        exchange.end_within(session.expires_at.since(shared.now()));
+        // No event tells that a session's time is over, or that a proof of who asks is too old for the route.
+        let too_old = to.grant.route.needs.max_age.map(|age| session.authenticated_at.saturating_add(age));
+        let end = too_old.into_iter().chain([session.expires_at]).min().unwrap_or(session.expires_at);
+        exchange.end_within(end.since(shared.now()));
     }
+}
+
+/// An exchange that lasts is a use of its session as long as the client sends, or receives what it asked for:
+/// what an event stream or a WebSocket pushes proves nobody's presence.
+pub(crate) fn used(context: &mut Context, by: Passing) {
+    let shared = Arc::clone(&context.shared);
+    let Some(to) = context.routed() else { return };
+    let counts = by == Passing::ToUpstream || to.kind == Kind::Plain;
+    if let (Some(_), Some(session), true) = (&to.registration, &to.grant.session, counts) {
+        shared.sessions.used(&session.key, shared.now());
+    }
+}
+
+/// Which way bytes pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passing {
+    /// From the client.
+    ToUpstream,
+    /// From the upstream.
+    ToClient,
 }

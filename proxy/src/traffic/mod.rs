@@ -24,6 +24,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 pub(crate) use again::still;
+use again::Passing;
 pub(crate) use context::Context;
 use context::Passage;
 pub(crate) use respond::{Begin, begun_answer, loop_page};
@@ -124,7 +125,11 @@ impl ProxyHttp for Traffic {
         let bytes = body.as_ref().map_or(0, Bytes::len);
         context.received += u64::try_from(bytes).unwrap_or(u64::MAX);
         context.exchange.body_passed(end);
-        again::check(context)
+        again::check(context)?;
+        if bytes > 0 {
+            again::used(context, Passing::ToUpstream);
+        }
+        Ok(())
     }
 
     async fn upstream_response_filter(
@@ -148,6 +153,7 @@ impl ProxyHttp for Traffic {
         context.exchange.active();
         again::check(context)?;
         Ok(None)
+        again::used(context, Passing::ToClient);
     }
 
     fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, context: &mut Context, error: Box<Error>) -> Box<Error> {

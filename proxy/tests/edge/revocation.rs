@@ -97,6 +97,39 @@ async fn a_change_of_claims_or_policy_is_judged_and_what_is_still_allowed_stays(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_the_routes_max_age_and_other_routes_streams_go_on() {
+    let routes = ROUTES.replace("name: wiki,", "name: wiki, session: {max_age: 2s},")
+        + "  - {name: auth, from: https://other.test, path: /ws, to: http://UP, allow_any_authenticated_user: true, allow_websockets: true}\n";
+    let routes = routes
+        .replace("name: plain, from: https://other.test,", "name: plain, from: https://other.test, prefix: /plain,");
+    let world = World::with(&routes, "").await;
+    let (_, cookie) = world.sign_in("wiki.test");
+    let mut short = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;
+    let (_, cookie) = world.sign_in("other.test");
+    let mut long = websocket(&world, "other.test", &format!("Cookie: {cookie}\r\n")).await;
+    tokio::time::timeout(Duration::from_secs(4), read_all(&mut short)).await.expect("outlives the proof of who asks");
+    stays_open(&mut long, "without max_age").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_that_passes_without_an_event_ends_what_it_forbids() {
+    let routes = ROUTES.replace("name: wiki,", "name: wiki, session: {idle: 10m},");
+    let world = World::with(&routes, "").await;
+    let (key, cookie) = world.sign_in("wiki.test");
+    let mut socket = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;
+    let (other, cookie) = world.sign_in("wiki.test");
+    let mut busy = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;
+    world.clock.advance(Duration::from_secs(11 * 60));
+    // Used a minute ago, on some other connection.
+    let mut used = session(other, "alice@corp.test", NOW);
+    used.last_used = NOW.saturating_add(Duration::from_secs(10 * 60));
+    world.sessions.put(used);
+    tokio::time::timeout(Duration::from_secs(8), read_all(&mut socket)).await.expect("outlives the pause");
+    stays_open(&mut busy, "used").await;
+    assert!(world.sessions.held.lock().unwrap().contains_key(&key), "nothing was told");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stale_replica_closes_what_needs_a_session() {
     let world = World::start().await;
     let (_, cookie) = world.sign_in("wiki.test");
