@@ -2,6 +2,7 @@
 
 mod again;
 mod answer;
+mod both_ways;
 mod context;
 mod failure;
 mod judge;
@@ -23,8 +24,8 @@ use pingora_core::{Error, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
-pub(crate) use again::still;
 use again::Passing;
+pub(crate) use again::still;
 pub(crate) use context::Context;
 use context::Passage;
 pub(crate) use respond::{Begin, begun_answer, loop_page};
@@ -152,8 +153,8 @@ impl ProxyHttp for Traffic {
         context.sent += u64::try_from(bytes).unwrap_or(u64::MAX);
         context.exchange.active();
         again::check(context)?;
-        Ok(None)
         again::used(context, Passing::ToClient);
+        Ok(None)
     }
 
     fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, context: &mut Context, error: Box<Error>) -> Box<Error> {

@@ -1,7 +1,6 @@
 //! WebSocket handshakes and what follows, by ourselves: Pingora ends an upgraded exchange at once when the
 //! 101 comes before it has noted the end of the (empty) request body, and a near upstream is that fast.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +12,8 @@ use pingora_core::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
+use super::again::Passing;
+use super::both_ways::{BothWays, Step};
 use super::{Context, again, failure, request_headers, response_headers, way};
 
 /// The longest an upstream may take to answer a handshake.
@@ -24,7 +25,7 @@ const HANDSHAKE: Duration = Duration::from_secs(30);
 /// The client is gone, or the exchange may not go on.
 pub(crate) async fn carry(connector: &Connector, session: &mut Session, context: &mut Context) -> Result<()> {
     match handshake(connector, session, context).await {
-        Ok((mut upstream, answer)) => exchange(session, context, &mut upstream, answer).await,
+        Ok((upstream, answer)) => exchange(session, context, upstream, answer).await,
         Err(error) => {
             failure::answer(session, &error, context).await;
             Ok(())
@@ -84,7 +85,7 @@ fn request(session: &Session, context: &mut Context) -> Result<RequestHeader> {
 async fn exchange(
     session: &mut Session,
     context: &mut Context,
-    upstream: &mut Upstream,
+    mut upstream: Upstream,
     answer: HttpTask,
 ) -> Result<()> {
     let mut task = answer;
@@ -109,32 +110,27 @@ async fn exchange(
     }
 }
 
-async fn both_ways(session: &mut Session, context: &mut Context, upstream: &mut Upstream) -> Result<()> {
-    upstream.maybe_upgrade_body_writer();
-    let exchange = Arc::clone(&context.exchange);
+async fn both_ways(session: &mut Session, context: &mut Context, upstream: Upstream) -> Result<()> {
+    if !session.downstream_session.was_upgraded() {
+        return Err(Error::explain(ErrorType::InvalidHTTPHeader, "an upgrade that was not asked for").into_up());
+    }
+    let mut both = BothWays::new(&mut session.downstream_session, upstream)?;
     loop {
-        // Both reads are cancel-safe: what was read lies in their sessions' buffers until it is handed out.
-        tokio::select! {
-            up = session.downstream_session.read_request_body() => {
-                let Some(bytes) = up? else { return Ok(()) };
+        match std::future::poll_fn(|cx| both.poll(cx)).await? {
+            Step::FromClient(Some(bytes)) => {
                 context.received += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-                exchange.active();
+                context.exchange.active();
                 again::check(context)?;
-                upstream.write_body(&bytes).await.map_err(|error| error.into_up())?;
+                again::used(context, Passing::ToUpstream);
+                both.send_upstream(bytes);
             }
-            down = upstream.read_response_task() => match down.map_err(|error| error.into_up())? {
-                HttpTask::UpgradedBody(body, last) => {
-                    note_sent(context, body.as_ref())?;
-                    session.downstream_session.write_response_body(body.unwrap_or_default(), last).await?;
-                    if last {
-                        return Ok(());
-                    }
-                }
-                HttpTask::Done => return Ok(()),
-                HttpTask::Header(..) | HttpTask::Body(..) | HttpTask::Trailer(_) | HttpTask::Failed(_) => {
-                    return Err(Error::explain(ErrorType::InvalidHTTPHeader, "HTTP after an upgrade").into_up());
-                }
-            },
+            Step::FromUpstream(bytes) if !bytes.is_empty() => {
+                note_sent(context, Some(&bytes))?;
+                both.send_client(bytes);
+            }
+            Step::Written => {}
+            // Either side is done. What the other was owed is written: nothing is read before that.
+            Step::FromClient(None) | Step::FromUpstream(_) => return Ok(()),
         }
     }
 }

@@ -6,6 +6,7 @@ use http::Request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::client::{PATIENCE, Tls, read_until, status, values};
+use crate::upstream::{FLOOD, swallow};
 use crate::world::World;
 
 pub(crate) const HANDSHAKE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -39,6 +40,34 @@ async fn a_websocket_echoes_both_ways() {
         let mut echo = [0; 3];
         tokio::time::timeout(PATIENCE, stream.read_exact(&mut echo)).await.unwrap().unwrap();
         assert_eq!(echo, text.as_bytes());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_whose_one_side_only_writes_still_carries_the_other_way() {
+    let world = World::start().await;
+    for path in ["/talks", "/both"] {
+        let mut stream = world.tls("open.test").await;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: open.test\r\n{HANDSHAKE}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let (mut read, mut write) = tokio::io::split(stream);
+        let flood = vec![b'c'; FLOOD];
+        let passed = async {
+            if path == "/talks" {
+                // The upstream reads nothing before it has written everything.
+                let talks = async { write.write_all(&flood).await.unwrap() };
+                tokio::join!(talks, swallow(&mut read));
+            } else {
+                // The client does.
+                write.write_all(&flood).await.unwrap();
+                swallow(&mut read).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, passed).await.unwrap_or_else(|_| panic!("{path}: both sides wait"));
     }
 }
 

@@ -94,15 +94,8 @@ impl Upstream {
         };
         let upgrade = request.headers().contains_key(header::UPGRADE);
         self.received.lock().unwrap().push(seen);
-        if path == "/ws" && upgrade {
-            let on = hyper::upgrade::on(&mut request);
-            tokio::spawn(async move {
-                let mut io = TokioIo::new(on.await.unwrap());
-                let mut buffer = [0; 1024];
-                while let Ok(read @ 1..) = io.read(&mut buffer).await {
-                    io.write_all(&buffer[..read]).await.unwrap();
-                }
-            });
+        if matches!(&*path, "/ws" | "/talks" | "/both") && upgrade {
+            tokio::spawn(upgraded(path, hyper::upgrade::on(&mut request)));
             let mut response = Response::new(full(""));
             *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -136,6 +129,47 @@ impl Upstream {
             .append(header::SET_COOKIE, HeaderValue::from_static("__Host-portcullis=evil; Path=/; Secure"));
         response.headers_mut().append(header::SET_COOKIE, HeaderValue::from_static("app=1"));
         response
+    }
+}
+
+/// What an upgraded connection does: `/talks` writes a flood and then reads one, `/both` does both at once, and
+/// any other echoes.
+async fn upgraded(path: String, on: hyper::upgrade::OnUpgrade) {
+    let mut io = TokioIo::new(on.await.unwrap());
+    match &*path {
+        "/talks" => {
+            io.write_all(&flood()).await.unwrap();
+            swallow(&mut io).await;
+        }
+        "/both" => {
+            let (mut read, mut write) = tokio::io::split(io);
+            let talks = async { write.write_all(&flood()).await.unwrap() };
+            tokio::join!(talks, swallow(&mut read));
+        }
+        _ => {
+            let mut buffer = [0; 1024];
+            while let Ok(read @ 1..) = io.read(&mut buffer).await {
+                io.write_all(&buffer[..read]).await.unwrap();
+            }
+        }
+    }
+}
+
+/// More than all buffers between two sockets hold.
+pub(crate) const FLOOD: usize = 48 * 1024 * 1024;
+
+fn flood() -> Vec<u8> {
+    vec![b'u'; FLOOD]
+}
+
+/// Reads a whole flood.
+pub(crate) async fn swallow(io: &mut (impl AsyncRead + Unpin)) {
+    let mut buffer = vec![0; 64 * 1024];
+    let mut total = 0;
+    while total < FLOOD {
+        let read = io.read(&mut buffer).await.unwrap();
+        assert_ne!(read, 0, "closed after {total} bytes");
+        total += read;
     }
 }
 
