@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use http::Request;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::client::{read_until, status, values};
 use crate::world::{ROUTES, World};
@@ -109,4 +109,55 @@ async fn every_request_has_a_decision_record_without_its_query() {
     assert!(records.iter().all(|record| !format!("{record:?}").contains("secret")), "{records:?}");
     assert_eq!(records[0].route.as_deref(), Some("open"));
     assert_eq!(records[0].request_id, world.upstream.last().header("x-request-id").unwrap());
+}
+
+/// An upstream that answers every connection with these bytes.
+async fn answers(bytes: &'static str) -> std::net::SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(socket.read_u8().await.unwrap());
+                }
+                socket.write_all(bytes.as_bytes()).await.unwrap();
+            });
+        }
+    });
+    address
+}
+
+async fn answered(bytes: &'static str) -> String {
+    let routes = format!(
+        "\n  - {{name: open, from: https://open.test, to: http://{}, allow_public_unauthenticated_access: true}}",
+        answers(bytes).await
+    );
+    World::with(&routes, "").await.get("open.test", "/", "").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_that_nobody_asked_for_is_a_502() {
+    let upgraded =
+        answered("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nanything").await;
+    assert_eq!(status(&upgraded), 502, "{upgraded}");
+    assert!(!upgraded.contains("anything"));
+    let plain = answered("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nplain").await;
+    assert_eq!(status(&plain), 200, "{plain}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_sets_no_cookie_of_ours_however_it_spells_it() {
+    let answer = answered(
+        "HTTP/1.1 103 Early Hints\r\nSet-Cookie: __Host-portcullis=evil\r\nSet-Cookie: early=1\r\n\r\n\
+         HTTP/1.1 200 OK\r\nContent-Length: 0\r\nSet-Cookie: =__Host-portcullis=evil\r\n\
+         Set-Cookie: __host-Portcullis-Bind =evil; Path=/\r\nSet-Cookie: __Host-portcullis\r\n\
+         Set-Cookie: app=__Host-portcullis\r\n\r\n",
+    )
+    .await;
+    assert!(!answer.contains("evil"), "{answer}");
+    assert!(answer.contains("early=1"), "{answer}");
+    let last = answer.split("HTTP/1.1 200").nth(1).unwrap();
+    assert_eq!(values(&format!("HTTP/1.1 200{last}"), "set-cookie"), ["app=__Host-portcullis"]);
 }
