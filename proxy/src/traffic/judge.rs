@@ -1,6 +1,6 @@
 //! The five lines of a request: read, find, resolve, admit, and what comes of it.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, Method, header};
 use pingora_proxy::Session;
 use portcullis_gate::{
     Destination, Found, Malformed, OwnPath, Presented, RequestHead, RequestView, TlsFacts, Verdict, find,
@@ -8,6 +8,13 @@ use portcullis_gate::{
 
 use super::Context;
 use crate::access::Outcome;
+
+/// Bytes of a path that an access event or a decision keeps; the rest becomes an ellipsis. Hosts are bounded by
+/// their grammar, and so many events wait for a slow log at a time that heads of full length would be felt.
+const PATH_KEPT_BYTES: usize = 2 * 1024;
+
+/// Bytes of a method that they keep.
+const METHOD_KEPT_BYTES: usize = 64;
 
 /// What is to be done with a request.
 pub(crate) enum Judged {
@@ -25,7 +32,7 @@ pub(crate) enum Judged {
 pub(crate) async fn judge(session: &Session, context: &mut Context) -> Judged {
     let header = session.req_header();
     context.version = header.version;
-    context.record.method = Some(header.method.clone());
+    context.record.method = Some(named(&header.method));
     let head = match head_of(session, context) {
         Ok(head) => head,
         Err(cause) => return malformed(context, cause),
@@ -104,6 +111,23 @@ fn is_length_and_encoding(session: &Session) -> bool {
     })
 }
 
+/// The path as events and decisions keep it.
+fn shortened(path: &str) -> String {
+    if path.len() <= PATH_KEPT_BYTES {
+        return path.to_owned();
+    }
+    let end = (0..=PATH_KEPT_BYTES).rev().find(|end| path.is_char_boundary(*end)).unwrap_or_default();
+    format!("{}…", path.get(..end).unwrap_or_default())
+}
+
+/// The method as events and decisions keep it: any token is one, of any length.
+fn named(method: &Method) -> Method {
+    match method.as_str().get(..METHOD_KEPT_BYTES) {
+        None => method.clone(),
+        Some(start) => Method::from_bytes(format!("{start}...").as_bytes()).unwrap_or_default(),
+    }
+}
+
 fn malformed(context: &mut Context, cause: Malformed) -> Judged {
     context.record.outcome = Outcome::Malformed(cause.label());
     context.shared.metrics.malformed(cause.label());
@@ -112,6 +136,22 @@ fn malformed(context: &mut Context, cause: Malformed) -> Judged {
 
 fn note(context: &mut Context, view: &RequestView<'_>) {
     view.host().clone_into(&mut context.record.host);
-    view.path().clone_into(&mut context.record.path);
+    context.record.path = shortened(view.path());
     context.record.client = view.client_address();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_events_keep_of_a_request_is_bounded() {
+        assert_eq!(shortened("/a/b"), "/a/b");
+        assert_eq!(shortened(&"a".repeat(PATH_KEPT_BYTES)), "a".repeat(PATH_KEPT_BYTES));
+        let long = shortened(&format!("/{}", "é".repeat(PATH_KEPT_BYTES)));
+        assert!(long.len() <= PATH_KEPT_BYTES + '…'.len_utf8() && long.ends_with("é…"), "{}", long.len());
+        assert_eq!(named(&Method::DELETE), Method::DELETE);
+        let long = named(&Method::from_bytes("M".repeat(30_000).as_bytes()).unwrap());
+        assert_eq!(long.as_str().len(), METHOD_KEPT_BYTES + 3);
+    }
 }

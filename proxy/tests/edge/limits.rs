@@ -196,3 +196,20 @@ async fn a_drain_lets_the_open_finish_and_takes_nothing_new() {
     tokio::time::timeout(PATIENCE, world.served).await.unwrap().unwrap().unwrap();
     assert!(TcpStream::connect(world.address).await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_keeps_no_more_of_a_path_than_its_bound() {
+    let world = World::with(ROUTES, "limits: {head_bytes: 64KiB}").await;
+    assert_eq!(status(&world.get("open.test", &format!("/{}", "a".repeat(30_000)), "").await), 200);
+    assert_eq!(world.upstream.last().target.len(), 30_001, "the upstream has all of it");
+    let kept = tokio::time::timeout(PATIENCE, async {
+        loop {
+            if let Some(record) = world.proxy.decisions().pop() {
+                return record.path;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let kept = kept.await.unwrap();
+    assert!(kept.len() <= 2_100 && kept.starts_with("/aaa") && kept.ends_with('…'), "{}", kept.len());
+}
