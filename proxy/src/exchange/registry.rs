@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
+use portcullis_config::Route;
 use portcullis_gate::RequestView;
 use portcullis_identity::SessionKey;
 
@@ -20,8 +21,8 @@ pub(crate) struct Standing {
     pub(crate) view: RequestView<'static>,
     /// On whose behalf.
     pub(crate) session: Option<SessionKey>,
-    /// The name of the route it was forwarded by.
-    pub(crate) route: Arc<str>,
+    /// The route it was forwarded by.
+    pub(crate) route: Arc<Route>,
 }
 
 /// Exchanges that last, by session. Bounded by connections and their streams: an entry leaves with its

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use pingora_core::{Error, ErrorType, Result};
 use portcullis_broker_api::Resolved;
-use portcullis_gate::{Grant, Presented, RequestView, Verdict};
+use portcullis_config::{Action, Route};
+use portcullis_gate::{Grant, Presented, RequestView, Verdict, rewrite_path};
 use portcullis_identity::SessionKey;
 
 use super::Context;
@@ -43,7 +44,7 @@ pub(crate) fn check(context: &mut Context) -> Result<()> {
             Presented::Unavailable
         }
     };
-    match still(&shared, &to.view, key, &to.grant.route.name, &presented) {
+    match still(&shared, &to.view, key, &to.grant.route, &presented) {
         Some(grant) => {
             to.grant = grant;
             to.epoch = epoch;
@@ -58,21 +59,35 @@ pub(crate) fn check(context: &mut Context) -> Result<()> {
 
 /// The grant under which an exchange goes on; `None` if it may not.
 ///
-/// It goes on if the same route still forwards it, on behalf of the same session; where a route is open to
-/// everybody, losing the session changes nothing.
+/// It goes on if the same route still forwards it, or another one would to the same place, on behalf of the
+/// same session; where a route is open to everybody, losing the session changes nothing.
 pub(crate) fn still(
     shared: &Shared,
     view: &RequestView<'_>,
     key: Option<SessionKey>,
-    route: &str,
+    route: &Route,
     presented: &Presented,
 ) -> Option<Grant> {
     match shared.gate.admit(view, presented, shared.now()) {
-        Verdict::Forward(grant) if *grant.route.name == *route => {
+        Verdict::Forward(grant) if leads_on(route, &grant.route, view) => {
             let same = grant.session.as_ref().map(|session| session.key) == key;
             (same || grant.route.policy.is_public()).then_some(grant)
         }
         Verdict::Forward(_) | Verdict::Challenge(_) | Verdict::Refuse(_) => None,
+    }
+}
+
+/// Whether `new` is the route that an exchange began by: the same name, or another name for the same place.
+fn leads_on(old: &Route, new: &Route, view: &RequestView<'_>) -> bool {
+    if old.name == new.name {
+        return true;
+    }
+    match (&old.action, &new.action) {
+        (Action::Forward(one), Action::Forward(other)) => {
+            let path = |route| rewrite_path(route, view).ok();
+            one.upstreams == other.upstreams && path(old) == path(new)
+        }
+        (Action::Forward(_) | Action::Redirect(_) | Action::Respond { .. }, _) => false,
     }
 }
 
@@ -82,7 +97,7 @@ pub(crate) fn standing(to: &ToRoute, exchange: &Arc<crate::exchange::Exchange>) 
         exchange: Arc::clone(exchange),
         view: to.view.clone(),
         session: to.grant.session.as_ref().map(|session| session.key),
-        route: Arc::clone(&to.grant.route.name),
+        route: Arc::clone(&to.grant.route),
     }
 }
 

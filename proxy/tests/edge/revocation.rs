@@ -130,6 +130,26 @@ async fn time_that_passes_without_an_event_ends_what_it_forbids() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_route_that_is_only_renamed_keeps_its_streams() {
+    let world = World::start().await;
+    let (_, cookie) = world.sign_in("wiki.test");
+    let mut socket = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;
+    let renamed = ROUTES.replace("name: wiki,", "name: handbook,");
+    world.publish(&renamed, "");
+    stays_open(&mut socket, "renamed").await;
+    // Judged by a byte as well as in silence.
+    socket.write_all(b"x").await.unwrap();
+    let mut echo = [0; 1];
+    tokio::time::timeout(PATIENCE, socket.read_exact(&mut echo)).await.unwrap().unwrap();
+    let elsewhere = renamed.replace(
+        "name: handbook, from: https://wiki.test, to: http://UP",
+        "name: manual, from: https://wiki.test, to: http://127.0.0.1:9",
+    );
+    world.publish(&elsewhere, "");
+    closes_soon(&mut socket).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stale_replica_closes_what_needs_a_session() {
     let world = World::start().await;
     let (_, cookie) = world.sign_in("wiki.test");
