@@ -1,6 +1,6 @@
 //! The five lines of a request: read, find, resolve, admit, and what comes of it.
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderName, Method, header};
 use pingora_proxy::Session;
 use portcullis_gate::{
     Destination, Found, Malformed, OwnPath, Presented, RequestHead, RequestView, TlsFacts, Verdict, find,
@@ -15,6 +15,12 @@ const PATH_KEPT_BYTES: usize = 2 * 1024;
 
 /// Bytes of a method that they keep.
 const METHOD_KEPT_BYTES: usize = 64;
+
+/// The most names a `Connection` field may have.
+const NOMINATIONS: usize = 9;
+
+/// Fields that `Connection` may not take away.
+const KEPT: [&[u8]; 4] = [b"host", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"];
 
 /// What is to be done with a request.
 pub(crate) enum Judged {
@@ -84,6 +90,9 @@ fn head_of<'a>(session: &'a Session, context: &'a Context) -> Result<RequestHead
     if is_length_and_encoding(session) {
         return Err(Malformed::LengthAndEncoding);
     }
+    if nominates_what_it_may_not(&header.headers) {
+        return Err(Malformed::ConnectionField);
+    }
     Ok(RequestHead {
         version: header.version,
         method: &header.method,
@@ -108,6 +117,18 @@ fn is_length_and_encoding(session: &Session) -> bool {
         raw.split(|byte| *byte == b'\n').skip(1).any(|line| {
             line.split(|byte| *byte == b':').next().is_some_and(|name| name.eq_ignore_ascii_case(b"content-length"))
         })
+    })
+}
+
+/// Whether `Connection` names what Pingora lets nobody name: it would close the connection without an answer.
+fn nominates_what_it_may_not(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(header::CONNECTION).into_iter();
+    let tokens = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let mut count = 0_usize;
+    tokens.filter(|token| !token.is_empty()).any(|token| {
+        count += 1;
+        let kept = KEPT.iter().any(|name| token.eq_ignore_ascii_case(name));
+        count > NOMINATIONS || kept || HeaderName::from_bytes(token).is_err() || token.contains(&b'"')
     })
 }
 

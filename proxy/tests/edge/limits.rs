@@ -198,6 +198,17 @@ async fn a_drain_lets_the_open_finish_and_takes_nothing_new() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_field_that_names_too_much_is_answered() {
+    let world = World::start().await;
+    for names in ["host", "X-Forwarded-For", ":authority", "a, b, c, d, e, f, g, h, i", "\"x\""] {
+        let answer = world.get("open.test", "/", &format!("Connection: {names}\r\n")).await;
+        assert_eq!(status(&answer), 400, "{names}: {answer}");
+    }
+    let names = "GET / HTTP/1.1\r\nHost: open.test\r\nConnection: close, a, b, c, d, e, f, g, h\r\n\r\n";
+    assert_eq!(status(&world.raw("open.test", names).await), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_decision_keeps_no_more_of_a_path_than_its_bound() {
     let world = World::with(ROUTES, "limits: {head_bytes: 64KiB}").await;
     assert_eq!(status(&world.get("open.test", &format!("/{}", "a".repeat(30_000)), "").await), 200);
