@@ -92,3 +92,6 @@ fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     }
     if rest.starts_with("%2F") { Some(rest) } else { rest.strip_prefix('/') }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -7,7 +7,7 @@ use portcullis_config::{Limits, Namespace};
 use proptest::prelude::*;
 
 use super::RequestView;
-use crate::table::RouteTable;
+use crate::destination::tests::routes;
 use crate::{Destination, Malformed, OwnPath, RequestHead, TlsFacts, sample};
 
 /// A head to be varied.
@@ -37,13 +37,6 @@ fn header_map(headers: &[(&str, &[u8])]) -> HeaderMap {
     let field =
         |(name, value): &(&str, &[u8])| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_bytes(value).unwrap());
     headers.iter().map(field).collect()
-}
-
-/// Routes on hosts of every kind of pattern.
-fn routes() -> RouteTable {
-    let policy = sample::policy("[{allow: {or: [{accept: true}]}}]");
-    let route = |host: &&str| sample::route(host, sample::prefix("/app"), &policy).into();
-    RouteTable::build(["a.test", "*.apps.test", "pr-*.dev.test"].iter().map(route).collect()).unwrap()
 }
 
 fn with<T>(raw: &Raw<'_>, limits: &Limits, read: impl FnOnce(Result<RequestView<'_>, Malformed>) -> T) -> T {
@@ -345,48 +338,6 @@ fn nothing_confuses_our_paths_with_a_route() {
     for (host, target, expected) in table {
         let headers: &[(&str, &[u8])] = &[("host", host.as_bytes())];
         assert_eq!(view(&Raw { target, headers, ..GET }, |view| view.destination()), expected, "{host}{target}");
-    }
-}
-
-#[test]
-fn a_host_that_no_route_serves_has_no_page_of_ours_but_ping() {
-    use OwnPath::{Callback, Ping, Unknown, User};
-    let own = |path| Destination::Own(path);
-    for (host, user, callback) in [
-        ("a.test", User, Callback),
-        ("A.test.:8443", User, Callback),
-        ("x.apps.test", User, Callback),
-        ("y.x.apps.test", User, Callback),
-        ("pr-1.dev.test", User, Callback),
-        ("evil.example", Unknown, Unknown),
-        ("b.a.test", Unknown, Unknown),
-        ("apps.test", Unknown, Unknown),
-        ("dev.test", Unknown, Unknown),
-        ("a.test.evil.example", Unknown, Unknown),
-    ] {
-        let headers: &[(&str, &[u8])] = &[("host", host.as_bytes())];
-        let to = |target| view(&Raw { target, headers, ..GET }, |view| view.destination());
-        assert_eq!(to("/.portcullis/user"), own(user), "{host}");
-        assert_eq!(to("/.portcullis/callback?h=x"), own(callback), "{host}");
-        assert_eq!(to("/.portcullis/api/v1/login") == own(Unknown), user == Unknown, "{host}");
-        assert_eq!(to("/ping"), own(Ping), "{host}");
-        assert_eq!(to("/app"), Destination::Route, "{host}");
-    }
-}
-
-#[test]
-fn the_reference_names_give_the_reference_paths() {
-    let sign_in = sample::sign_in(Namespace::Pomerium);
-    let table = [
-        ("/.pomerium/callback/", Destination::Own(OwnPath::Callback)),
-        ("/.pomerium/api/v1/routes", Destination::Own(OwnPath::Routes)),
-        ("/.well-known/pomerium", Destination::Own(OwnPath::Discovery)),
-        ("/healthz", Destination::Own(OwnPath::Ping)),
-        ("/.portcullis/user", Destination::Route),
-    ];
-    for (path, expected) in table {
-        let path = crate::CanonicalPath::parse(path).unwrap();
-        assert_eq!(Destination::of("a.test", &path, &sign_in, &routes()), expected, "{}", path.to_send());
     }
 }
 
