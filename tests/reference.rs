@@ -1,5 +1,7 @@
 //! Keeps `docs/reference.md` what the schema says: `REGENERATE=1 cargo test --test reference` rewrites it.
 
+#![expect(clippy::expect_used, reason = "a test says what it found by panicking")]
+
 use std::fmt::Write as _;
 use std::fs;
 

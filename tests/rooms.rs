@@ -1,6 +1,8 @@
 //! Reads the manifests and keeps the directions of ARCHITECTURE.md true: who may use whom, and what must not
 //! come in even through a dependency.
 
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test says what it found by panicking")]
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::process::Command;
 

@@ -69,7 +69,7 @@ pub enum IdTokenError {
     /// `nonce` is missing or not ours.
     #[error("the nonce of the id token is not the one we sent")]
     Nonce,
-    /// `sub` is empty, or longer than [`MAX_SUBJECT_BYTES`].
+    /// `sub` is empty, or longer than 255 bytes.
     #[error("the id token has no subject, or one over 255 bytes")]
     Subject,
     /// `at_hash` does not belong to the access token.
