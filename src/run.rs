@@ -14,10 +14,10 @@ use tokio_util::task::TaskTracker;
 use crate::admin::{Admin, ReloadOrder};
 use crate::configuration::Origin;
 use crate::house::{House, chain};
+use crate::migrate::RunError;
 use crate::reload::Reloader;
 use crate::signals::{Order, Signals};
 use crate::telemetry::Telemetry;
-use crate::migrate::RunError;
 use crate::terminal::note;
 use crate::{configuration, http_server, log, migrate, sockets};
 
@@ -67,7 +67,8 @@ impl Running {
         let config = Arc::clone(&loaded.config);
         let house = House::start(&config, registry.clone()).await;
         let house = Arc::new(house.map_err(|error| miette!("{}", chain(error.as_ref())))?);
-        let (reloader, changes) = Reloader::new(origin.into(), loaded, Arc::new(SystemClock), &registry).into_diagnostic()?;
+        let (reloader, changes) =
+            Reloader::new(origin.into(), loaded, Arc::new(SystemClock), &registry).into_diagnostic()?;
         let (sender, orders) = mpsc::channel(MAX_WAITING_RELOADS);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
 
