@@ -2,11 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use pingora_core::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
@@ -159,10 +162,13 @@ impl Edge {
             }
             self.metrics.cut(Cut::Head);
         };
+        // Polled only when one of them is woken; side by side in the select, each byte would poll both.
+        let ends: [Pin<Box<dyn Future<Output = ()> + Send + '_>>; 2] = [Box::pin(closing), Box::pin(silent)];
+        let mut ends = FuturesUnordered::from_iter(ends);
         tokio::select! {
+            biased;
             _ = guest.process_new(Box::new(connection.0), &drain) => {}
-            () = closing => {}
-            () = silent => {}
+            _ = ends.next() => {}
         }
     }
 

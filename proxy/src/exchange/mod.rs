@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -151,11 +153,13 @@ impl Exchange {
     /// Runs `work` as this exchange; `Err` says why it was cut.
     pub(crate) async fn run<F: Future>(self: Arc<Self>, work: F) -> Result<F::Output, Cut> {
         let exchange = Arc::clone(&self);
+        // Polled only when it is woken; plainly in the select, each step of `work` would poll it.
+        let mut watch = FuturesUnordered::from_iter([exchange.watch()]);
         // Dropping `work` when the watch fires is the point of this select.
         tokio::select! {
             biased;
             output = CURRENT.scope(self, work) => Ok(output),
-            cut = exchange.watch() => Err(cut),
+            Some(cut) = watch.next() => Err(cut),
         }
     }
 

@@ -139,15 +139,16 @@ impl Context {
         }
     }
 
+    /// The last reader of the record's texts: they move into the ring.
     fn keep_decision(&mut self) {
-        let request_id = self.request_id.clone();
+        let request_id = std::mem::take(&mut self.request_id);
         let Self { shared, record, .. } = self;
         shared.decisions.push(DecisionRecord {
             request_id,
             at: shared.now(),
             method: record.method.as_ref().map(ToString::to_string).unwrap_or_default(),
-            host: record.host.clone(),
-            path: record.path.clone(),
+            host: std::mem::take(&mut record.host),
+            path: std::mem::take(&mut record.path),
             route: record.route.as_deref().map(str::to_owned),
             decision: record.outcome.label(),
             reasons: record.reasons(),
