@@ -66,31 +66,37 @@ fn read_or_make(path: &Path, random: &dyn Random) -> Result<KeyRing, SecretError
 /// Writes a file that did not exist, readable by its owner only, complete and on disk when this returns: it is
 /// written beside its place and linked there, so that a crash never leaves half a secret.
 pub(crate) fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(content)?;
+    let (beside, file) = write_beside(path, content)?;
     file.sync_all()?;
     let linked = fs::hard_link(&beside, path);
     fs::remove_file(&beside)?;
     linked?;
-    // The name is durable only once its folder is.
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    sync_name(path)
 }
 
 /// Replaces a file's content in one step, keeping its mode and owner; a crash leaves the old content or the new one.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let before = fs::metadata(path)?;
+    let (beside, file) = write_beside(path, content)?;
+    std::os::unix::fs::fchown(&file, Some(before.uid()), Some(before.gid()))?;
+    file.set_permissions(before.permissions())?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    sync_name(path)
+}
+
+/// Writes `content` into a file of its owner's beside `path`; whoever calls brings it to disk and into place.
+fn write_beside(path: &Path, content: &[u8]) -> io::Result<(PathBuf, File)> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = PathBuf::from(beside);
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     file.write_all(content)?;
-    std::os::unix::fs::fchown(&file, Some(before.uid()), Some(before.gid()))?;
-    file.set_permissions(before.permissions())?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
+    Ok((beside, file))
+}
+
+/// A name is durable only once its folder is.
+fn sync_name(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 

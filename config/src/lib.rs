@@ -37,6 +37,7 @@ mod schema;
 mod secret;
 mod watch;
 
+pub use build::HEADERS_OF_CLIENTS;
 pub use environment::{Environment, ProcessEnvironment};
 pub use load::{Loaded, ReferencedFile, from_text, load};
 pub use model::{

@@ -11,8 +11,8 @@ use crate::pem;
 use crate::report::Fault;
 use crate::schema::{AssertionSection, ClaimHeaders, IssuerFormatName};
 
-/// Headers that clients need for themselves: as claim headers they would be taken from every request.
-const OF_CLIENTS: [&str; 16] = [
+/// Headers that clients need for themselves, in lower case: as claim headers they would be taken from every request.
+pub const HEADERS_OF_CLIENTS: [&str; 16] = [
     "accept",
     "authorization",
     "content-type",
@@ -85,7 +85,7 @@ fn usable(header: &str, claim: &str, namespace: Namespace, seen: &mut BTreeSet<S
     }
     let name = headers::editable(header)?;
     let plain = headers::plain(&name);
-    if OF_CLIENTS.contains(&plain.as_str()) {
+    if HEADERS_OF_CLIENTS.contains(&plain.as_str()) {
         return Err(Fault::new(format!("`{header}` is the client's own: as a claim header it would be lost")));
     }
     if plain == format!("{}jwt-assertion", namespace.header_prefix()) {

@@ -21,6 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) use access::Access;
+pub use assertion::HEADERS_OF_CLIENTS;
 pub(crate) use route::Draft;
 
 use crate::environment::Environment;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use portcullis_config::HEADERS_OF_CLIENTS;
 use portcullis_policy::nearest;
 
 use super::around::Around;
@@ -26,26 +27,6 @@ const NOT_EDITABLE: [&str; 10] = [
     "upgrade",
     "http2-settings",
     "host",
-];
-
-/// Headers that clients need for themselves or that tell of the client's way.
-const OF_CLIENTS: [&str; 16] = [
-    "accept",
-    "authorization",
-    "content-type",
-    "cookie",
-    "forwarded",
-    "origin",
-    "range",
-    "referer",
-    "user-agent",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-proto",
-    "x-forwarded-server",
-    "x-real-ip",
-    "x-request-id",
 ];
 
 /// Upstreams of the schemes we speak, each once.
@@ -226,7 +207,7 @@ fn is_editable(name: &str) -> bool {
 /// Whether a header may tell an upstream a claim: none that requests need for something else.
 pub(crate) fn carries_claims(name: &str) -> bool {
     let plain = name.to_ascii_lowercase().replace(['_', '.'], "-");
-    is_editable(name) && !OF_CLIENTS.contains(&plain.as_str())
+    is_editable(name) && !HEADERS_OF_CLIENTS.contains(&plain.as_str())
 }
 
 fn looks_secret(name: &str) -> bool {
