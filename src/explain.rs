@@ -21,11 +21,23 @@ pub(crate) fn text(record: &Value) -> String {
         let word = reason.as_str().unwrap_or("-");
         line(if index == 0 { "reasons" } else { "" }, format!("{word:<28}{}", meaning(word)));
     }
+    if let Some(shadow) = record.get("shadow").filter(|shadow| !shadow.is_null()) {
+        line("shadow", shadowed(shadow));
+    }
     line("session", field("session").to_owned());
     let newer = field("generation") != field("generation_now");
     let note = if newer { format!("  (serving now: {})", field("generation_now")) } else { String::new() };
     line("generation", format!("{}{note}", field("generation")));
     text.trim_end().to_owned()
+}
+
+/// What the route's shadow policy would have done.
+fn shadowed(shadow: &Value) -> String {
+    let decision = shadow.get("decision").and_then(Value::as_str).unwrap_or("-");
+    let rule = shadow.get("rule").and_then(Value::as_u64);
+    let rule = rule.map_or_else(|| "no rule".to_owned(), |rule| format!("rule {}", rule.saturating_add(1)));
+    let reasons = shadow.get("reasons").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    format!("{decision} by {rule} of the shadow policy: {}", reasons.collect::<Vec<_>>().join(", "))
 }
 
 /// A reason in a sentence.

@@ -2,6 +2,7 @@
 
 use portcullis_authn::ReadProvider;
 use portcullis_broker::SessionSummary;
+use portcullis_gate::Shadowed;
 use portcullis_oidc::ProviderStatus;
 use portcullis_proxy::DecisionRecord;
 use serde_json::{Value, json};
@@ -103,8 +104,20 @@ fn provider(read: &ReadProvider) -> Value {
 
 /// A record with what the generation of now says about its route and rule.
 fn decided(record: DecisionRecord, room: &ProxyRoom) -> Value {
-    let DecisionRecord { request_id, at, method, host, path, route, decision, reasons, rule, session, generation } =
-        record;
+    let DecisionRecord {
+        request_id,
+        at,
+        method,
+        host,
+        path,
+        route,
+        decision,
+        reasons,
+        rule,
+        shadow,
+        session,
+        generation,
+    } = record;
     let snapshot = room.gate.snapshot();
     let place = route.as_deref().and_then(|name| snapshot.routes().iter().find(|route| &*route.name == name));
     let same = generation.is_some_and(|decided| decided == snapshot.generation());
@@ -119,8 +132,19 @@ fn decided(record: DecisionRecord, room: &ProxyRoom) -> Value {
         "decision": decision,
         "reasons": reasons.split(',').filter(|reason| !reason.is_empty()).collect::<Vec<_>>(),
         "rule": rule,
+        "shadow": shadow.map(|shadowed| self::shadowed(&shadowed)),
         "session": session.map(|key| key.to_string()),
         "generation": generation.map(|generation| generation.to_string()),
         "generation_now": snapshot.generation().to_string(),
+    })
+}
+
+/// What a shadow policy would have done.
+fn shadowed(shadowed: &Shadowed) -> Value {
+    let Shadowed { live: _, shadow, decision } = shadowed;
+    json!({
+        "decision": shadow.label(),
+        "rule": decision.rule,
+        "reasons": decision.reasons.iter().collect::<Vec<_>>(),
     })
 }

@@ -3,7 +3,7 @@
 
 mod reference;
 
-use portcullis_policy::ACCESS_KEYS;
+use portcullis_policy::{ACCESS_KEYS, SHADOW_KEY};
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
 use serde_yaml::Value;
@@ -206,7 +206,8 @@ fn find_odd(value: &Value, path: &mut Vec<OwnedStep>, odd: &mut Vec<(Vec<OwnedSt
                     odd.push((path.clone(), "has a key that is no text"));
                     continue;
                 };
-                let others = path.is_empty() && (key == "policies" || ACCESS_KEYS.contains(&key.as_str()));
+                let access = |key: &str| key == "policies" || key == SHADOW_KEY || ACCESS_KEYS.contains(&key);
+                let others = path.is_empty() && access(key);
                 if others && !element.is_null() {
                     continue;
                 }

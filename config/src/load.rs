@@ -161,11 +161,12 @@ fn parts(report: &mut Report<'_>, text: &str, tree: &Node) -> Option<Parts> {
     for (index, entry) in entries.into_iter().enumerate() {
         let at = list.index(index);
         let program = entry.as_mapping().and_then(|route| access.program(report, index, route));
+        let shadow = entry.as_mapping().and_then(|route| access.shadow(report, index, (route, program.as_deref())));
         let digest = value_digest(&entry);
         if let Decoded::Whole(entry) = decode::<RouteEntry>(report, &at, entry) {
             // Where the policy is wrong the report says so, and the rest of the route is still looked at.
             let policy = program.unwrap_or_else(|| Arc::new(Program::nobody()));
-            drafts.push(Draft { index, entry, policy, digest });
+            drafts.push(Draft { index, entry, policy, shadow, digest });
         }
     }
     Some(Parts { document: document?, providers, drafts })

@@ -31,6 +31,8 @@ pub struct Route {
     pub action: Action,
     /// Who is permitted; shared between routes with the same text.
     pub policy: Arc<Program>,
+    /// `shadow_policy`: what would say who is permitted; judged beside `policy`, never acted upon.
+    pub shadow: Option<Arc<Program>>,
     /// What a session must meet here.
     pub needs: Needs,
     /// The longest pause between two uses of a session here; tightens the session's own.

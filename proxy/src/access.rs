@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode, Version};
 use portcullis_config::Generation;
-use portcullis_gate::Verdict;
+use portcullis_gate::{Shadowed, Verdict};
 use portcullis_identity::SessionKey;
 use portcullis_policy::Decision;
 
@@ -67,6 +67,8 @@ pub(crate) struct Record {
     pub(crate) route: Option<Arc<str>>,
     pub(crate) outcome: Outcome,
     pub(crate) decision: Option<Decision>,
+    /// What the route's shadow policy would have done, where that is something else.
+    pub(crate) shadow: Option<Box<Shadowed>>,
     pub(crate) session: Option<SessionKey>,
     pub(crate) generation: Option<Generation>,
     pub(crate) status: Option<StatusCode>,

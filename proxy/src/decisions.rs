@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use portcullis_config::Generation;
+use portcullis_gate::Shadowed;
 use portcullis_identity::{SessionKey, Timestamp};
 
 /// One decision.
@@ -27,6 +28,8 @@ pub struct DecisionRecord {
     pub reasons: String,
     /// The rule that decided, from 0.
     pub rule: Option<u16>,
+    /// What the route's shadow policy would have done, where that is something else.
+    pub shadow: Option<Box<Shadowed>>,
     /// The session's digest.
     pub session: Option<SessionKey>,
     /// The generation that decided.
@@ -87,6 +90,7 @@ mod tests {
                 decision: "permit",
                 reasons: String::new(),
                 rule: None,
+                shadow: None,
                 session: None,
                 generation: None,
             });

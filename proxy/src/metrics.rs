@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pingora_http::StatusCode;
 use portcullis_broker_api::Change;
+use portcullis_gate::Shadowed;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::exchange::Cut;
@@ -22,6 +23,7 @@ pub(crate) struct Metrics {
     /// Requests that belong to no route.
     pub(crate) unrouted: RouteCounters,
     decisions: IntCounterVec,
+    shadow_differences: IntCounterVec,
     malformed: IntCounterVec,
     upstream_failures: IntCounterVec,
     pub(crate) upstream_retries: IntCounter,
@@ -69,6 +71,7 @@ impl Metrics {
             unrouted: RouteCounters::new(&requests, ""),
             requests,
             decisions: counters(registry, "portcullis_proxy_decisions_total", "Verdicts of the gate.", &["verdict"])?,
+            shadow_differences: shadow_differences(registry)?,
             malformed: counters(
                 registry,
                 "portcullis_proxy_malformed_total",
@@ -120,6 +123,12 @@ impl Metrics {
     /// A verdict was reached.
     pub(crate) fn decided(&self, verdict: &'static str) {
         self.decisions.with_label_values(&[verdict]).inc();
+    }
+
+    /// A shadow policy had another answer.
+    pub(crate) fn shadow_differed(&self, route: &str, shadowed: &Shadowed) {
+        let Shadowed { live, shadow, decision: _ } = shadowed;
+        self.shadow_differences.with_label_values(&[route, live.label(), shadow.label()]).inc();
     }
 
     /// A request was refused before routing.
@@ -178,6 +187,15 @@ fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, pr
     let counter = IntCounter::new(name, help)?;
     registry.register(Box::new(counter.clone()))?;
     Ok(counter)
+}
+
+fn shadow_differences(registry: &Registry) -> Result<IntCounterVec, prometheus::Error> {
+    counters(
+        registry,
+        "portcullis_proxy_shadow_differences_total",
+        "Requests to which a route's shadow policy has another answer than its policy.",
+        &["route", "live", "shadow"],
+    )
 }
 
 /// The duration of requests; without a route, whose number times the buckets would be too many series.

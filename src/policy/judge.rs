@@ -7,10 +7,10 @@ use std::sync::Arc;
 use http::Version;
 use portcullis_config::{Config, Route};
 use portcullis_gate::{
-    Destination, Malformed, Missing, Presented, RefusalCause, RequestHead, RequestView, TlsFacts, Verdict,
+    Answer, Destination, Malformed, Missing, Presented, RefusalCause, RequestHead, RequestView, TlsFacts, Verdict,
 };
-use portcullis_identity::{Needs, Principal, ProviderName, Session, SessionKey, Timestamp};
-use portcullis_policy::{Effect, Explanation, Facts};
+use portcullis_identity::{Needs, Principal, ProviderName, Session, SessionKey, Subject, Timestamp};
+use portcullis_policy::{Decision, Effect, Explanation, Facts, Program, Request};
 
 use crate::policy::ask::{Ask, Made};
 use crate::policy::site::Site;
@@ -54,6 +54,15 @@ pub(crate) struct Judged {
     pub(crate) route: Option<Arc<Route>>,
     /// What the route's policy says, rule by rule; `None` if none was asked.
     pub(crate) explanation: Option<Explanation>,
+    /// What the route's shadow policy says beside it.
+    pub(crate) shadow: Option<OnTrial>,
+}
+
+/// What a shadow policy says.
+#[derive(Clone, Debug)]
+pub(crate) struct OnTrial {
+    pub(crate) outcome: Outcome,
+    pub(crate) explanation: Explanation,
 }
 
 /// Judges a request as the proxy of this configuration would.
@@ -84,12 +93,19 @@ pub(crate) fn judge(site: &Site, ask: &Ask) -> Judged {
     };
     let presented = presented(ask, &route.needs, &config);
     let verdict = site.gate().admit(&view, &presented, ask.now);
-    explained(&verdict, route, &view, ask)
+    let shadow = site.gate().shadow(&verdict, &view, &presented, ask.now).map(|shadowed| shadowed.shadow);
+    let mut judged = explained(&verdict, Arc::clone(&route), &view, ask);
+    judged.shadow = route.shadow.as_ref().zip(shadow).map(|(policy, answer)| {
+        let explanation = reading(ask, &view).explain(policy, ask.subject.as_ref());
+        let (outcome, _) = with_records((answer.into(), Why::Policy), &explanation.decision, ask);
+        OnTrial { outcome, explanation }
+    });
+    judged
 }
 
 impl Judged {
     fn without_policy(outcome: Outcome, why: Why, route: Option<Arc<Route>>) -> Self {
-        Self { outcome, why, route, explanation: None }
+        Self { outcome, why, route, explanation: None, shadow: None }
     }
 
     /// The name of the route.
@@ -112,6 +128,16 @@ impl Outcome {
             Self::Deny => "deny",
             Self::Challenge => "challenge",
             Self::Own => "own",
+        }
+    }
+}
+
+impl From<Answer> for Outcome {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Permit => Self::Permit,
+            Answer::Deny => Self::Deny,
+            Answer::Challenge => Self::Challenge,
         }
     }
 }
@@ -153,25 +179,44 @@ fn explained(verdict: &Verdict, route: Arc<Route>, view: &RequestView<'_>, ask: 
             }
         },
     };
-    let request = view.policy_request();
-    let explain = |subject| route.policy.explain(&Facts { now: ask.now, request, subject, records: &ask.records });
-    let with_subject = explain(ask.subject.as_ref());
-    if !ask.records.is_empty() {
-        let decision = with_subject.decision;
-        let outcome = match decision.effect {
-            Effect::Permit if outcome == Outcome::Challenge => (outcome, why),
-            Effect::Permit => (Outcome::Permit, Why::Policy),
-            Effect::Deny if decision.challenge && ask.subject.is_none() => {
-                (Outcome::Challenge, Why::Lacks(Missing::Subject))
-            }
-            Effect::Deny => (Outcome::Deny, Why::Policy),
-        };
-        return Judged { outcome: outcome.0, why: outcome.1, route: Some(route), explanation: Some(with_subject) };
-    }
+    let reading = reading(ask, view);
+    let with_subject = reading.explain(&route.policy, ask.subject.as_ref());
     // A session that lacks something does not count: then the gate decided as about nobody.
-    let counted = verdict.decision() == Some(&with_subject.decision);
-    let explanation = if counted { with_subject } else { explain(None) };
-    Judged { outcome, why, route: Some(route), explanation: Some(explanation) }
+    let counted = !ask.records.is_empty() || verdict.decision() == Some(&with_subject.decision);
+    let (outcome, why) = with_records((outcome, why), &with_subject.decision, ask);
+    let explanation = if counted { with_subject } else { reading.explain(&route.policy, None) };
+    Judged { outcome, why, route: Some(route), explanation: Some(explanation), shadow: None }
+}
+
+/// What a policy reads of a request.
+struct Reading<'a> {
+    ask: &'a Ask,
+    request: Request<'a>,
+}
+
+fn reading<'a>(ask: &'a Ask, view: &'a RequestView<'_>) -> Reading<'a> {
+    Reading { ask, request: view.policy_request() }
+}
+
+impl Reading<'_> {
+    fn explain(&self, policy: &Program, subject: Option<&Subject>) -> Explanation {
+        policy.explain(&Facts { now: self.ask.now, request: self.request, subject, records: &self.ask.records })
+    }
+}
+
+/// What comes of a decision with records, where the request brings some: the gate decided without them.
+fn with_records((outcome, why): (Outcome, Why), decision: &Decision, ask: &Ask) -> (Outcome, Why) {
+    if ask.records.is_empty() {
+        return (outcome, why);
+    }
+    match decision.effect {
+        Effect::Permit if outcome == Outcome::Challenge => (outcome, why),
+        Effect::Permit => (Outcome::Permit, Why::Policy),
+        Effect::Deny if decision.challenge && ask.subject.is_none() => {
+            (Outcome::Challenge, Why::Lacks(Missing::Subject))
+        }
+        Effect::Deny => (Outcome::Deny, Why::Policy),
+    }
 }
 
 /// The session of whoever asks. What is not said of it meets what the route needs.

@@ -1,6 +1,6 @@
 //! How an answer is said in one line, and its rules and criteria in a few.
 
-use portcullis_policy::{ExplainedCriterion, ExplainedRule, Ternary};
+use portcullis_policy::{ExplainedCriterion, ExplainedRule, Explanation, Ternary};
 
 use crate::policy::judge::{Judged, Why};
 
@@ -19,15 +19,25 @@ pub(crate) fn because(judged: &Judged) -> String {
     let Some(explanation) = &judged.explanation else {
         return format!("{place}, {}", judged.reasons().join(", "));
     };
-    let deciding = explanation.decision.rule.and_then(|index| explanation.rules.get(usize::from(index)));
-    let rule = match deciding {
-        Some(rule) => named(rule),
-        None if explanation.decision.allow == Ternary::True => "a rule".to_owned(),
-        None => "no allow rule holds".to_owned(),
-    };
+    let rule = decider(explanation);
     let reasons = judged.reasons();
     let reasons = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
     format!("{place}, {rule}{reasons}")
+}
+
+/// What decided, without the route: `rule 0 (allow, line 28): domain-ok`.
+pub(crate) fn deciding(explanation: &Explanation) -> String {
+    let reasons: Vec<&str> = explanation.decision.reasons.iter().collect();
+    format!("{}: {}", decider(explanation), reasons.join(", "))
+}
+
+fn decider(explanation: &Explanation) -> String {
+    let deciding = explanation.decision.rule.and_then(|index| explanation.rules.get(usize::from(index)));
+    match deciding {
+        Some(rule) => named(rule),
+        None if explanation.decision.allow == Ternary::True => "a rule".to_owned(),
+        None => "no allow rule holds".to_owned(),
+    }
 }
 
 /// A rule by its index, action and line.

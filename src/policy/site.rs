@@ -6,7 +6,7 @@ use std::sync::Arc;
 use portcullis_config::{Config, LoadError, ProcessEnvironment, Route};
 use portcullis_gate::{BuildError, Gate, Snapshot};
 use portcullis_policy::yaml::{self, Node};
-use portcullis_policy::{Diagnostic, SharedPolicies, compile_route};
+use portcullis_policy::{Diagnostic, SharedPolicies, compile_route, compile_shadow};
 
 use crate::policy::{inline, reduced};
 
@@ -136,6 +136,7 @@ fn placed(mut config: Arc<Config>, tree: &Node) -> Option<Arc<Config>> {
     for (route, node) in routes.iter_mut().zip(nodes) {
         let route = Arc::get_mut(route)?;
         route.policy = compile_route(node, &shared).ok()?.program;
+        route.shadow = compile_shadow(node, &shared).ok()?.map(|compiled| compiled.program);
         route.line = node.place().line;
     }
     Some(config)

@@ -13,7 +13,7 @@ use crate::cli::{Explain, Supposed};
 use crate::configuration::Refused;
 use crate::policy::ask::{Ask, AskLine, RequestLine};
 use crate::policy::fault::Reader;
-use crate::policy::judge::{Judged, judge};
+use crate::policy::judge::{Judged, OnTrial, judge};
 use crate::policy::site::{Site, SiteError};
 use crate::policy::{advice, report, table_case};
 use crate::terminal::{note, say};
@@ -169,6 +169,10 @@ pub(crate) fn text(site: &Site, ask: &Ask, judged: &Judged) -> String {
         text.push_str("rules\n");
         text.push_str(&report::rules(&explanation.rules));
     }
+    if let Some(OnTrial { outcome, explanation }) = &judged.shadow {
+        text.push_str(&format!("{:<12}{outcome}, {}\n", "shadow", report::deciding(explanation)));
+        text.push_str(&report::rules(&explanation.rules));
+    }
     let changes = advice::changes(site, ask, judged);
     if !changes.is_empty() {
         text.push_str("to pass\n");
@@ -198,6 +202,18 @@ pub(crate) fn record(site: &Site, ask: &Ask, judged: &Judged) -> Value {
         "rule": decided,
         "rule_line": decided.and_then(|index| rules.get(index)).map(|rule| rule.line),
         "rules": rules,
+        "shadow": judged.shadow.as_ref().map(on_trial),
         "to_pass": advice::changes(site, ask, judged),
+    })
+}
+
+fn on_trial(shadow: &OnTrial) -> Value {
+    let OnTrial { outcome, explanation } = shadow;
+    let reasons: Vec<&str> = explanation.decision.reasons.iter().collect();
+    json!({
+        "decision": outcome.word(),
+        "reasons": reasons,
+        "rule": explanation.decision.rule,
+        "rules": explanation.rules,
     })
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use portcullis_config::{EncodedSlashes, Route};
 use portcullis_identity::{Needs, Session, Timestamp};
-use portcullis_policy::{Decision, Effect, Facts, Request};
+use portcullis_policy::{Decision, Effect, Facts, Program, Request};
 
+use crate::table::RouteTable;
 use crate::{
-    CanonicalPath, Challenge, Grant, Malformed, Missing, PortalEntry, Presented, Refusal, RefusalCause, RequestHead,
-    RequestView, Snapshot, Verdict, portal,
+    Answer, CanonicalPath, Challenge, Grant, Malformed, Missing, PortalEntry, Presented, Refusal, RefusalCause,
+    RequestHead, RequestView, Shadowed, Snapshot, Verdict, portal,
 };
 
 /// Holds the newest [`Snapshot`] and answers by it. Shared by reference between all workers.
@@ -65,20 +66,8 @@ impl Gate {
             let route = Some(route);
             return Verdict::Refuse(Refusal { cause, route, session, decision: None, clear_cookie, generation });
         }
-        let request = view.policy_request();
-        let mut judgement = judge(&route, &request, &standing, now);
-        if let Some(bare) = view.canonical_path().without_parameters() {
-            // A server behind us may cut `;parameters` off or not: neither reading may get more than the other.
-            let found = |bare: &CanonicalPath<'_>| snapshot.table().find(view.host(), view.port(), bare);
-            match bare.ok().filter(|bare| found(bare).is_some_and(|found| Arc::ptr_eq(found, &route))) {
-                Some(bare) => {
-                    let other = judge(&route, &Request { path: bare.decoded(), ..request }, &standing, now);
-                    judgement = judgement.stricter(other);
-                }
-                None => judgement.outcome = Outcome::Refuse(RefusalCause::Forbidden),
-            }
-        }
-        let Judgement { outcome, decision } = judgement;
+        let asked = Asked { view, standing: &standing, now };
+        let Judgement { outcome, decision } = asked.of(&route, &route.policy, snapshot.table());
         match outcome {
             Outcome::Forward => {
                 let identity = Arc::clone(snapshot.identity_headers());
@@ -100,6 +89,29 @@ impl Gate {
                 generation,
             }),
         }
+    }
+
+    /// What the route's shadow policy says to a request whose verdict is known: the same route, needs and readings of
+    /// the path. `None` if there is nothing to compare: no shadow policy, no decision, a session that cannot be looked
+    /// up, or a generation that is gone. Never acted upon. No lock, no allocation, no I/O.
+    #[must_use]
+    pub fn shadow(
+        &self,
+        verdict: &Verdict,
+        view: &RequestView<'_>,
+        presented: &Presented,
+        now: Timestamp,
+    ) -> Option<Shadowed> {
+        let (route, _) = (verdict.route()?, verdict.decision()?);
+        let policy = route.shadow.as_deref()?;
+        let snapshot = self.snapshot.load();
+        let (standing, _) = Standing::of(presented, now);
+        if snapshot.generation() != verdict.generation() || matches!(standing, Standing::Unavailable) {
+            return None;
+        }
+        let asked = Asked { view, standing: &standing, now };
+        let Judgement { outcome, decision } = asked.of(route, policy, snapshot.table());
+        Some(Shadowed { live: verdict.answer(), shadow: outcome.answer(), decision })
     }
 
     /// The routes that this caller may reach, by the real decision, in file order; at most
@@ -138,6 +150,34 @@ impl<'p> Standing<'p> {
     }
 }
 
+/// One request of one caller, as any policy of its route is asked.
+struct Asked<'a> {
+    view: &'a RequestView<'a>,
+    standing: &'a Standing<'a>,
+    now: Timestamp,
+}
+
+impl Asked<'_> {
+    /// What `policy` says on `route`, to the stricter of the path's readings: a server behind us may cut
+    /// `;parameters` off or not, and neither reading may get more than the other.
+    fn of(&self, route: &Arc<Route>, policy: &Program, table: &RouteTable) -> Judgement {
+        let Self { view, standing, now } = self;
+        let request = view.policy_request();
+        let mut judgement = judge((route, policy), &request, standing, *now);
+        if let Some(bare) = view.canonical_path().without_parameters() {
+            let found = |bare: &CanonicalPath<'_>| table.find(view.host(), view.port(), bare);
+            match bare.ok().filter(|bare| found(bare).is_some_and(|found| Arc::ptr_eq(found, route))) {
+                Some(bare) => {
+                    let request = Request { path: bare.decoded(), ..request };
+                    judgement = judgement.stricter(judge((route, policy), &request, standing, *now));
+                }
+                None => judgement.outcome = Outcome::Refuse(RefusalCause::Forbidden),
+            }
+        }
+        judgement
+    }
+}
+
 /// What one route says to one request.
 pub(crate) struct Judgement {
     pub(crate) outcome: Outcome,
@@ -159,6 +199,14 @@ impl Outcome {
             Self::Refuse(_) => 3,
         }
     }
+
+    const fn answer(&self) -> Answer {
+        match self {
+            Self::Forward | Self::ForwardAnonymously => Answer::Permit,
+            Self::Challenge { .. } => Answer::Challenge,
+            Self::Refuse(_) => Answer::Deny,
+        }
+    }
 }
 
 /// The three ways of a verdict, before anything is put into its hands.
@@ -173,11 +221,16 @@ pub(crate) enum Outcome {
     Refuse(RefusalCause),
 }
 
-/// One decision: the table of design §3.
-pub(crate) fn judge(route: &Route, request: &Request<'_>, standing: &Standing<'_>, now: Timestamp) -> Judgement {
+/// One decision of a route's policy, live or on trial: the table of design §3.
+pub(crate) fn judge(
+    (route, policy): (&Route, &Program),
+    request: &Request<'_>,
+    standing: &Standing<'_>,
+    now: Timestamp,
+) -> Judgement {
     let decide = |session: Option<&Session>| {
         let subject = session.map(|session| &session.subject);
-        route.policy.decide(&Facts { now, request: *request, subject, records: &[] })
+        policy.decide(&Facts { now, request: *request, subject, records: &[] })
     };
     match standing {
         Standing::Live(session) => match Lack::of(route, session, now) {

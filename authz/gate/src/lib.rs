@@ -56,5 +56,5 @@ pub use portal::{MAX_PORTAL_ENTRIES, PortalEntry};
 pub use redirect::redirect_location;
 pub use rewrite::{UnsafeRewrite, rewrite_path, upstream_host};
 pub use snapshot::{BuildError, Snapshot};
-pub use verdict::{Challenge, Grant, Missing, Presented, Refusal, RefusalCause, Verdict};
+pub use verdict::{Answer, Challenge, Grant, Missing, Presented, Refusal, RefusalCause, Shadowed, Verdict};
 pub use view::RequestView;

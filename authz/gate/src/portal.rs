@@ -51,7 +51,10 @@ pub(crate) fn reachable(
             mcp_tool: None,
         };
         let open = served
-            && matches!(judge(route, &request, standing, now).outcome, Outcome::Forward | Outcome::ForwardAnonymously);
+            && matches!(
+                judge((route, &route.policy), &request, standing, now).outcome,
+                Outcome::Forward | Outcome::ForwardAnonymously
+            );
         let sent_port = route.port.or_else(|| view.sent_port()).map(|port| format!(":{port}")).unwrap_or_default();
         open.then(|| PortalEntry {
             route: Arc::clone(route),

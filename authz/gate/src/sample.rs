@@ -38,6 +38,7 @@ pub(crate) fn route(host: &str, path: config::PathPattern, policy: &Arc<Program>
         path,
         action: config::Action::Respond { status: StatusCode::OK, body: "".into() },
         policy: Arc::clone(policy),
+        shadow: None,
         needs: Needs::default(),
         idle: None,
         headers: config::HeaderEdits {

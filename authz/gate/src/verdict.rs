@@ -32,6 +32,28 @@ pub enum Verdict {
     Refuse(Refusal),
 }
 
+/// What a verdict comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// The request passes.
+    Permit,
+    /// It is refused, and no sign-in would help.
+    Deny,
+    /// A sign-in could get it permitted.
+    Challenge,
+}
+
+/// What a route's shadow policy says beside the live one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shadowed {
+    /// What the live policy's verdict came to.
+    pub live: Answer,
+    /// What the shadow policy's would come to.
+    pub shadow: Answer,
+    /// Why the shadow policy says so.
+    pub decision: Decision,
+}
+
 /// A permitted request. Streams keep it; it holds no snapshot.
 #[derive(Clone, Debug)]
 pub struct Grant {
@@ -164,6 +186,16 @@ impl Verdict {
         }
     }
 
+    /// What it comes to, in a word.
+    #[must_use]
+    pub const fn answer(&self) -> Answer {
+        match self {
+            Self::Forward(_) => Answer::Permit,
+            Self::Challenge(_) => Answer::Challenge,
+            Self::Refuse(_) => Answer::Deny,
+        }
+    }
+
     /// The same verdict for a request whose session was made a moment ago for exactly this route: the same
     /// need again is a refusal (design §3), so that a provider that ignores `max_age` or `acr_values` cannot
     /// send anybody in circles.
@@ -183,6 +215,26 @@ impl Challenge {
         let Self { route, needs: _, missing: _, session, clear_cookie, decision, generation } = self;
         let cause = RefusalCause::NeedUnmet;
         Refusal { cause, route: Some(route), session, decision: Some(decision), clear_cookie, generation }
+    }
+}
+
+impl Answer {
+    /// One word for metrics and records, from a closed set.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Permit => "permit",
+            Self::Deny => "deny",
+            Self::Challenge => "challenge",
+        }
+    }
+}
+
+impl Shadowed {
+    /// Whether the two policies answer differently; reasons alone make no difference.
+    #[must_use]
+    pub fn differs(&self) -> bool {
+        self.live != self.shadow
     }
 }
 

@@ -19,6 +19,8 @@ use sample::{NOW, policy, prefix, route, session};
 const POLICY: &str =
     "[{allow: {and: [{domain: corp.test}, {claim/roles: admin}]}}, {deny: {or: [source_ip: 198.51.100.0/24]}}]";
 
+const OPEN: &str = "allow: {and: [accept: true]}";
+
 /// Many routes of every kind, so that no look-up hides behind a table of one.
 fn gate() -> Gate {
     let policy = policy(POLICY);
@@ -121,6 +123,36 @@ fn refusals_and_challenges_allocate_nothing_either() {
             black_box(pass(&gate, &caller, &headers, "/app-1/")).ok();
         });
         assert_eq!(counted.count_total, 0, "{:?}", caller.presented);
+    }
+}
+
+#[test]
+fn a_policy_on_trial_allocates_nothing_either() {
+    let tried = Route { shadow: Some(policy(POLICY)), ..route("wiki.corp.test", PathPattern::Any, &policy(OPEN)) };
+    let gate = Gate::new(Snapshot::build(&Arc::new(sample::config(vec![tried])), None).expect("a snapshot"));
+    let caller = caller();
+    let headers = headers(&caller, "wiki.corp.test");
+    let shadow = |presented: &Presented| {
+        let head = RequestHead {
+            version: Version::HTTP_11,
+            method: &Method::GET,
+            target: "/",
+            headers: &headers,
+            authority: None,
+            tls: TlsFacts::default(),
+            peer: Some([192, 0, 2, 7].into()),
+            listener_port: 443,
+        };
+        let view = gate.read(&head).expect("a good head");
+        let verdict = gate.admit(&view, presented, NOW);
+        gate.shadow(&verdict, &view, presented, NOW).map(|shadowed| shadowed.differs())
+    };
+    for (presented, differs) in [(&caller.presented, false), (&Presented::Anonymous, true)] {
+        assert_eq!(shadow(presented), Some(differs));
+        let counted = measure(|| {
+            black_box(shadow(presented));
+        });
+        assert_eq!(counted.count_total, 0, "{presented:?}");
     }
 }
 

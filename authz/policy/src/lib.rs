@@ -33,7 +33,7 @@ pub mod eval;
 pub mod yaml;
 
 pub use certificate::{Leaf, LeafError};
-pub use compile::{ACCESS_KEYS, Compiled, SharedPolicies, compile_policy, compile_route};
+pub use compile::{ACCESS_KEYS, Compiled, SHADOW_KEY, SharedPolicies, compile_policy, compile_route, compile_shadow};
 pub use diagnostic::{Diagnostic, nearest};
 pub use explain::{ExplainedCriterion, ExplainedOperator, ExplainedRule, Explanation};
 pub use facts::{ClientCertificate, Facts, Request};

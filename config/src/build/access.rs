@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use portcullis_policy::yaml::Node;
-use portcullis_policy::{ACCESS_KEYS, Compiled, Program, SharedPolicies, compile_route};
+use portcullis_policy::{
+    ACCESS_KEYS, Compiled, Diagnostic, Program, SHADOW_KEY, SharedPolicies, compile_route, compile_shadow,
+};
 use serde_yaml::{Mapping, Value};
 
 use crate::field::Field;
@@ -39,15 +41,47 @@ impl<'a> Access<'a> {
 
     /// The program of one route; `None` if there is something wrong, which the report has then.
     pub(crate) fn program(&mut self, report: &mut Report<'_>, index: usize, route: &Mapping) -> Option<Arc<Program>> {
-        let key: Vec<Option<Value>> = ACCESS_KEYS.iter().map(|key| route.get(*key).cloned()).collect();
+        let key = ACCESS_KEYS.iter().map(|key| route.get(*key).cloned()).collect();
+        self.compiled(report, index, key, |node, shared| compile_route(node, shared).map(Some))
+    }
+
+    /// The program that the route has on trial beside its `live` one, if it has one.
+    pub(crate) fn shadow(
+        &mut self,
+        report: &mut Report<'_>,
+        index: usize,
+        (route, live): (&Mapping, Option<&Program>),
+    ) -> Option<Arc<Program>> {
+        let policy = route.get(SHADOW_KEY)?;
+        // One element more than the key of a live policy: an explanation tells the shadow's own lines.
+        let key = ACCESS_KEYS.iter().map(|key| route.get(*key).cloned()).chain([Some(policy.clone())]).collect();
+        let program = self.compiled(report, index, key, compile_shadow)?;
+        if live.is_some_and(|live| live.digest() == program.digest()) {
+            let list = Field::Root.key("routes");
+            let at = list.index(index);
+            let message = "the shadow policy says what `policy` says: they never differ";
+            report.warn(&at.key(SHADOW_KEY), message, Some("remove it, or write what is to be tried"));
+        }
+        Some(program)
+    }
+
+    /// What was compiled of this text before, or is now.
+    fn compiled(
+        &mut self,
+        report: &mut Report<'_>,
+        index: usize,
+        key: Vec<Option<Value>>,
+        compile: impl FnOnce(&Node, &SharedPolicies) -> Result<Option<Compiled>, Diagnostic>,
+    ) -> Option<Arc<Program>> {
         if let Some(known) = self.compiled.get(&key) {
             return Some(Arc::clone(known));
         }
         let list = Field::Root.key("routes");
         let at = list.index(index);
         let node = self.tree.get("routes").and_then(|routes| routes.as_list()?.get(index))?;
-        match compile_route(node, &self.shared) {
-            Ok(Compiled { program, warnings }) => {
+        match compile(node, &self.shared) {
+            Ok(compiled) => {
+                let Compiled { program, warnings } = compiled?;
                 for warning in warnings {
                     report.warn_in_line(warning.line, warning.column, warning.message, warning.help);
                 }

@@ -49,6 +49,8 @@ pub(crate) struct Draft {
     pub(crate) entry: RouteEntry,
     /// Who may.
     pub(crate) policy: Arc<Program>,
+    /// The policy on trial.
+    pub(crate) shadow: Option<Arc<Program>>,
     /// Digest of the entry's text.
     pub(crate) digest: [u8; 32],
 }
@@ -145,6 +147,7 @@ fn sort(entry: RouteEntry, usual: &UpstreamsSection) -> Sorted {
         allowed_domains: ReadByPolicy,
         allowed_idp_claims: ReadByPolicy,
         policy: ReadByPolicy,
+        shadow_policy: ReadByPolicy,
         providers,
         session,
         tls_skip_verify,
@@ -200,7 +203,7 @@ fn sort(entry: RouteEntry, usual: &UpstreamsSection) -> Sorted {
 }
 
 fn route(build: &mut Build<'_>, at: &Field<'_>, draft: Draft, around: &Surroundings<'_>) -> Option<Route> {
-    let Draft { index: _, entry, policy, digest } = draft;
+    let Draft { index: _, entry, policy, shadow, digest } = draft;
     let Sorted { name, description, from, paths, action, headers, exchange, providers, session } =
         sort(entry, around.upstreams);
     let target = build.report.take(&at.key("from"), host::from(&from));
@@ -227,6 +230,7 @@ fn route(build: &mut Build<'_>, at: &Field<'_>, draft: Draft, around: &Surroundi
         path,
         action,
         policy,
+        shadow,
         needs,
         idle,
         headers,
@@ -365,6 +369,9 @@ fn route_digest(route: &Route, around: &Surroundings<'_>) -> [u8; 32] {
         .part(&route.digest)
         .part(&route.policy.digest())
         .part(&around.public_port.to_be_bytes());
+    if let Some(shadow) = &route.shadow {
+        digest.part(b"shadow").part(&shadow.digest());
+    }
     if let Action::Forward(forward) = &route.action {
         digest.part(&forward.tls.digest);
     }

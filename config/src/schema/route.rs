@@ -104,6 +104,10 @@ pub(crate) struct RouteEntry {
     #[serde(default)]
     #[schemars(with = "PolicyShape")]
     pub(crate) policy: ReadByPolicy,
+    /// A policy on trial in the place of all keys that say who passes: never acted upon, differences are counted and kept.
+    #[serde(default)]
+    #[schemars(with = "PolicyShape")]
+    pub(crate) shadow_policy: ReadByPolicy,
     /// The providers whose sign-ins count here. Default: all.
     #[serde(default)]
     pub(crate) providers: OneOrMany<String>,

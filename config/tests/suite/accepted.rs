@@ -264,6 +264,30 @@ fn equal_policies_are_one_program() {
 }
 
 #[test]
+fn a_policy_on_trial_takes_every_form_of_a_policy() {
+    let scene = Scene::new();
+    let rule = "{allow: {and: [{domain: corp.test}]}}";
+    let route = |policy: &str| {
+        let text = format!(
+            "{HEAD}policies: {{staff: {rule}}}\nroutes:\n  - {{from: 'https://a.test', to: 'http://a', cors_allow_preflight: true, {policy}}}\n"
+        );
+        Arc::clone(&scene.loaded(&text).config.routes[0])
+    };
+    let live = route(&format!("policy: {rule}"));
+    assert!(live.shadow.is_none());
+    for form in ["staff", rule, &format!("[{rule}]"), "[staff]"] {
+        let tried = route(&format!("shadow_policy: {form}"));
+        let shadow = tried.shadow.as_ref().unwrap();
+        assert_eq!(shadow.digest(), live.policy.digest(), "{form}");
+        assert_ne!(tried.policy.digest(), live.policy.digest(), "the live policy stays as it is");
+        assert_ne!(tried.digest, route("policy: []").digest);
+    }
+    // Who may pass by the shorthand is no part of what is on trial.
+    let narrowed = route(&format!("allow_any_authenticated_user: true, shadow_policy: {rule}"));
+    assert_eq!(narrowed.shadow.as_ref().unwrap().digest(), live.policy.digest());
+}
+
+#[test]
 fn a_digest_names_what_a_route_says_and_not_where() {
     let scene = Scene::new();
     let digest = |text: &str| scene.loaded(text).config.routes.last().unwrap().digest;

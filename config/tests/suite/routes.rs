@@ -310,6 +310,13 @@ fn access_and_needs() {
             "unknown policy `everyone`",
             "    policy: [{allow: {and: [{accept: true}]}}]\n",
         ),
+        ("    shadow_policy:\n", "6:5: routes[0].shadow_policy: ", "has no value", "    shadow_policy: []\n"),
+        (
+            "    shadow_policy: everyone\n",
+            "6:20: ",
+            "unknown policy `everyone`",
+            "    shadow_policy: {allow: {and: [{accept: true}]}}\n",
+        ),
         (
             "    allow_public_unauthenticated_access: true\n    allowed_users: [a]\n",
             "7:5: ",

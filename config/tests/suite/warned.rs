@@ -133,3 +133,22 @@ fn policies_are_looked_at_too() {
     let text = format!("{HEAD}{TLS}routes:\n  - from: https://wiki.corp.test\n    to: http://a\n    policy: []\n");
     check(&text, "7:13: ", "permits nobody");
 }
+
+#[test]
+fn a_shadow_policy_is_looked_at_as_a_live_one_is() {
+    let route = |shadow: &str| {
+        let lines =
+            format!("to: http://a\npolicy: {{allow: {{and: [{{http_method: GET}}]}}}}\nshadow_policy: {shadow}");
+        public(&lines).replace("allow_public_unauthenticated_access: true", "name: a")
+    };
+    let said = |shadow: &str| warnings(&Scene::new(), &format!("{TLS}{}", route(shadow)));
+    for (shadow, message) in [
+        ("{allow: {and: [{http_method: GET}]}}", "the shadow policy says what `policy` says"),
+        ("{allow: {and: [{source_ip: 10.0.0.1/8}]}}", "host bits"),
+        ("{allow: {and: [{accept: true}]}, deny: {or: [{reject: true}]}}", "this deny can never fire"),
+    ] {
+        let said = said(shadow);
+        assert!(said.len() == 1 && said[0].contains(message), "{shadow} {said:?}");
+    }
+    assert_eq!(said("{allow: {and: [{http_method: PUT}]}}"), Vec::<String>::new());
+}

@@ -152,6 +152,7 @@ impl Context {
             route: record.route.as_deref().map(str::to_owned),
             decision: record.outcome.label(),
             reasons: record.reasons(),
+            shadow: record.shadow.take(),
             rule: record.decision.and_then(|decision| decision.rule),
             session: record.session,
             generation: record.generation,
@@ -168,6 +169,9 @@ impl Drop for Context {
         self.identify();
         self.record.tell(&self.request_id, &self.exchange.peer, self.version, &measures);
         self.shared.metrics.request_seconds.observe(took.as_secs_f64());
+        if let (Some(shadow), Some(route)) = (&self.record.shadow, &self.record.route) {
+            self.shared.metrics.shadow_differed(route, shadow);
+        }
         if self.shared.decisions.is_kept() {
             self.keep_decision();
         }

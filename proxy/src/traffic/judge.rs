@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, Method, header};
 use pingora_proxy::Session;
 use portcullis_gate::{
-    Destination, Found, Malformed, OwnPath, Presented, RequestHead, RequestView, TlsFacts, Verdict, find,
+    Destination, Found, Malformed, OwnPath, Presented, RequestHead, RequestView, Shadowed, TlsFacts, Verdict, find,
 };
 
 use super::Context;
@@ -76,8 +76,10 @@ pub(crate) async fn judge(session: &Session, context: &mut Context) -> Judged {
         }
         Destination::Route | Destination::SignInHost => {
             let verdict = shared.gate.admit(&view, &presented, now);
+            let shadow = shared.gate.shadow(&verdict, &view, &presented, now).filter(Shadowed::differs);
             let view = view.into_owned();
             note(context, &view);
+            context.record.shadow = shadow.map(Box::new);
             context.record.decided(&verdict);
             Judged::Route(verdict, view, epoch)
         }

@@ -103,22 +103,58 @@ async fn every_request_has_a_decision_record_without_its_query() {
             "GET / HTTP/1.1\r\nHost: open.test\r\nContent-Length: 1\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx",
         )
         .await;
-    // A record is kept when the request's state goes, which may be just after its last byte.
-    let kept = async {
-        loop {
-            let records = world.proxy.decisions();
-            if records.len() >= 3 {
-                break records;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let records = tokio::time::timeout(std::time::Duration::from_secs(5), kept).await.unwrap();
+    let records = kept(&world, 3).await;
     let words: Vec<&str> = records.iter().map(|record| record.decision).collect();
     assert_eq!(words, ["permit", "challenge", "malformed"]);
     assert!(records.iter().all(|record| !format!("{record:?}").contains("secret")), "{records:?}");
     assert_eq!(records[0].route.as_deref(), Some("open"));
     assert_eq!(records[0].request_id, world.upstream.last().header("x-request-id").unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_policy_is_counted_and_kept_and_never_acted_upon() {
+    let routes = "\n  - {name: open, from: https://open.test, to: http://UP, allow_public_unauthenticated_access: true, shadow_policy: {allow: {and: [{accept: true}]}, deny: {or: [{http_path: {starts_with: /admin}}]}}}\n  - {name: wiki, from: https://wiki.test, to: http://UP, policy: {allow: {and: [{email: bob@corp.test}]}}, shadow_policy: {allow: {and: [{email: alice@corp.test}]}}}";
+    let world = World::with(routes, "").await;
+    let (_, cookie) = world.sign_in("wiki.test");
+    let cookie = format!("Cookie: {cookie}\r\n");
+    let answered = [
+        status(&world.get("open.test", "/a", "").await),
+        status(&world.get("open.test", "/admin", "").await),
+        status(&world.get("wiki.test", "/", &cookie).await),
+    ];
+    assert_eq!(answered, [200, 200, 403], "the live policy alone decides");
+    let records = kept(&world, 3).await;
+    let shadows: Vec<_> =
+        records.iter().map(|record| record.shadow.as_ref().map(|shadowed| shadowed.shadow.label())).collect();
+    assert_eq!(shadows, [None, Some("deny"), Some("permit")]);
+    let denied = records[1].shadow.as_ref().unwrap();
+    assert_eq!(denied.decision.reasons.iter().collect::<Vec<_>>(), ["http-path-ok"]);
+    assert_eq!(denied.decision.rule, Some(1), "the rule of the shadow policy");
+    let metrics = prometheus::TextEncoder::new().encode_to_string(&world.registry.gather()).unwrap();
+    let counted: Vec<&str> =
+        metrics.lines().filter(|line| line.starts_with("portcullis_proxy_shadow_differences_total{")).collect();
+    assert_eq!(
+        counted,
+        [
+            r#"portcullis_proxy_shadow_differences_total{live="deny",route="wiki",shadow="permit"} 1"#,
+            r#"portcullis_proxy_shadow_differences_total{live="permit",route="open",shadow="deny"} 1"#,
+        ]
+    );
+}
+
+/// The decision records, once there are this many: one is kept when the request's state goes, which may be just
+/// after its last byte.
+async fn kept(world: &World, count: usize) -> Vec<portcullis_proxy::DecisionRecord> {
+    let kept = async {
+        loop {
+            let records = world.proxy.decisions();
+            if records.len() >= count {
+                break records;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(5), kept).await.unwrap()
 }
 
 /// An upstream that answers every connection with these bytes.

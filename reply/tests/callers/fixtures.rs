@@ -85,6 +85,7 @@ pub(crate) fn route(show_error_details: bool) -> Arc<Route> {
         path: PathPattern::Any,
         action: Action::Respond { status: http::StatusCode::OK, body: "".into() },
         policy: Arc::new(Program::nobody()),
+        shadow: None,
         needs: Needs::default(),
         idle: None,
         headers: HeaderEdits {

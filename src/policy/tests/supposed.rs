@@ -1,9 +1,9 @@
 //! `explain` of requests that nobody sent.
 
 use clap::Parser;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Folder, NOW};
+use super::{CONFIG, Folder, NOW};
 use crate::cli::{Cli, Command, Explain};
 use crate::policy::judge::judge;
 use crate::policy::site::Site;
@@ -127,4 +127,24 @@ fn a_request_is_named_by_id_or_supposed_never_both() {
     ] {
         assert!(typed(wrong).is_err(), "{wrong:?}");
     }
+}
+
+#[test]
+fn a_shadow_policy_is_explained_beside_the_live_one() {
+    let folder = Folder::new();
+    let tried = format!("{CONFIG}    shadow_policy: {{allow: {{and: [{{domain: corp.test}}]}}}}\n");
+    folder.file("portcullis.yaml", &tried);
+    for (who, live, shadow, reason) in [
+        (&["--email", "kim@corp.test"][..], "permit", "permit", "domain-ok"),
+        (&["--email", "eve@else.test"], "permit", "deny", "domain-unauthorized"),
+        (&[], "permit", "challenge", "user-unauthenticated"),
+    ] {
+        let (text, record) = explained(&folder, &[&["--route", "open"], who].concat());
+        assert_eq!((&record["decision"], &record["shadow"]["decision"]), (&json!(live), &json!(shadow)), "{text}");
+        assert_eq!(record["shadow"]["reasons"], json!([reason]));
+        let line = text.lines().find(|line| line.starts_with("shadow")).unwrap();
+        assert!(line.contains(shadow) && line.contains(reason), "{text}");
+    }
+    let (text, record) = explained(&folder, &["--route", "wiki", "--email", "kim@corp.test"]);
+    assert!(record["shadow"].is_null() && !text.contains("shadow"), "{text}");
 }

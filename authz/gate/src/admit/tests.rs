@@ -8,6 +8,8 @@ use portcullis_config::{Config, EncodedSlashes, Generation, PathPattern, Route};
 use portcullis_identity::{Device, DeviceState, Needs, ProviderName, Session, Subject};
 use portcullis_policy::Ternary;
 
+mod shadow;
+
 use super::{Gate, Lack};
 use crate::sample::{NOW, policy, prefix, route, session};
 use crate::{Missing, Presented, Refusal, RefusalCause, RequestHead, RequestView, Snapshot, TlsFacts, Verdict, sample};

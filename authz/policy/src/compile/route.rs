@@ -15,12 +15,17 @@ use super::{Compiled, Compiler, MAX_CRITERIA};
 pub const ACCESS_KEYS: [&str; 7] = [
     "policy",
     "allow_public_unauthenticated_access",
-    "cors_allow_preflight",
+    PREFLIGHT_KEY,
     "allow_any_authenticated_user",
     "allowed_users",
     "allowed_domains",
     "allowed_idp_claims",
 ];
+
+/// The key of a route that holds a policy on trial: judged beside the live one, never acted upon.
+pub const SHADOW_KEY: &str = "shadow_policy";
+
+const PREFLIGHT_KEY: &str = "cors_allow_preflight";
 
 /// Policies that routes share by name: the value of the configuration's `policies`.
 #[derive(Clone, Debug, Default)]
@@ -63,19 +68,39 @@ impl SharedPolicies {
 /// # Errors
 /// If a key is mistyped, two contradict each other, or `policy` is no policy.
 pub fn compile_route(route: &Node, shared: &SharedPolicies) -> Result<Compiled, Diagnostic> {
-    let entries = route
-        .as_mapping()
-        .ok_or_else(|| Diagnostic::at(route.place(), format!("a route is a mapping, not {}", route.kind())))?;
     let mut compiler = Compiler::new(shared);
-    let mut shorthand = Shorthand::default();
-    for entry in entries.iter().filter(|entry| !entry.value.is_null()) {
-        shorthand.take(&mut compiler, entry)?;
-    }
-    shorthand.rule(&mut compiler)?;
+    compiler.shorthand(route, |_| true)?;
     if let Some(policy) = route.get("policy").filter(|policy| !policy.is_null()) {
         compiler.policy(policy)?;
     }
     Ok(compiler.finish())
+}
+
+/// Compiles what would be asked if `shadow_policy` stood in the place of `policy` and of the shorthand keys that say
+/// who may pass; `cors_allow_preflight` says what may, and stands before both. `None` without that key.
+///
+/// # Errors
+/// As for [`compile_route`].
+pub fn compile_shadow(route: &Node, shared: &SharedPolicies) -> Result<Option<Compiled>, Diagnostic> {
+    let Some(policy) = route.get(SHADOW_KEY).filter(|policy| !policy.is_null()) else { return Ok(None) };
+    let mut compiler = Compiler::new(shared);
+    compiler.shorthand(route, |key| key == PREFLIGHT_KEY)?;
+    compiler.policy(policy)?;
+    Ok(Some(compiler.finish()))
+}
+
+impl Compiler<'_> {
+    /// The rule that those of a route's shorthand keys make that count.
+    fn shorthand(&mut self, route: &Node, counts: fn(&str) -> bool) -> Result<(), Diagnostic> {
+        let entries = route
+            .as_mapping()
+            .ok_or_else(|| Diagnostic::at(route.place(), format!("a route is a mapping, not {}", route.kind())))?;
+        let mut shorthand = Shorthand::default();
+        for entry in entries.iter().filter(|entry| counts(&entry.key) && !entry.value.is_null()) {
+            shorthand.take(self, entry)?;
+        }
+        shorthand.rule(self)
+    }
 }
 
 /// The shorthand keys of one route, as they come.
@@ -98,7 +123,7 @@ impl<'a> Shorthand<'a> {
             "allow_public_unauthenticated_access" => {
                 self.public = self.flag(entry, Criterion::Accept)?;
             }
-            "cors_allow_preflight" => {
+            PREFLIGHT_KEY => {
                 self.flag(entry, Criterion::CorsPreflight)?;
             }
             "allow_any_authenticated_user" => {

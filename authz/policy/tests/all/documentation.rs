@@ -1,7 +1,9 @@
 //! The examples of docs/policy.md compile without a warning and do what they say.
 
 use portcullis_identity::{Claims, Group, Subject, Timestamp};
-use portcullis_policy::{Effect, Facts, Record, Request, SharedPolicies, compile_policy, compile_route, yaml};
+use portcullis_policy::{
+    Effect, Facts, Record, Request, SharedPolicies, compile_policy, compile_route, compile_shadow, yaml,
+};
 
 const TEXT: &str = include_str!("../../../../docs/policy.md");
 
@@ -34,6 +36,25 @@ fn every_example_compiles_without_a_warning() {
     for text in routes {
         let compiled = compile_route(&yaml::parse(text).unwrap(), &SharedPolicies::default()).unwrap();
         assert_eq!(compiled.warnings, [], "{text}");
+    }
+}
+
+#[test]
+fn the_policy_on_trial_differs_for_whom_the_text_says() {
+    let shadows = examples("yaml shadow");
+    let [text] = shadows.as_slice() else { panic!("{shadows:?}") };
+    let tree = yaml::parse(text).unwrap();
+    let live = compile_route(&tree, &SharedPolicies::default()).unwrap();
+    let shadow = compile_shadow(&tree, &SharedPolicies::default()).unwrap().unwrap();
+    assert_eq!((live.warnings, shadow.warnings), (Vec::new(), Vec::new()));
+    let colleague = Subject { user_id: "u-2".into(), email: "bob@corp.test".into(), ..Subject::default() };
+    for (subject, live_effect, shadow_effect) in
+        [(kim(), Effect::Permit, Effect::Permit), (colleague, Effect::Permit, Effect::Deny)]
+    {
+        let (now, request) = (Timestamp::from_unix_seconds(0), Request::default());
+        let facts = Facts { now, request, subject: Some(&subject), records: &[] };
+        let effects = (live.program.decide(&facts).effect, shadow.program.decide(&facts).effect);
+        assert_eq!(effects, (live_effect, shadow_effect), "{}", subject.email);
     }
 }
 
