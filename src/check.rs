@@ -1,7 +1,11 @@
 //! `portcullis check`: reads a configuration as `run` would, and says what is wrong or doubtful.
 
+mod sarif;
+
+use std::path::Path;
+
 use miette::Result;
-use portcullis_config::{LoadError, Problem, ProcessEnvironment, Warning};
+use portcullis_config::{Loaded, Problem, ProcessEnvironment, Warning};
 use portcullis_gate::Snapshot;
 use serde_json::{Value, json};
 
@@ -9,54 +13,79 @@ use crate::cli::{Check, Findings};
 use crate::configuration::Refused;
 use crate::terminal::{note, say};
 
-/// Checks the file.
+/// Checks the file; whether it can be served.
 ///
 /// # Errors
-/// The file, or something it references, is refused. With `--format json` the findings are on standard output already.
+/// The file, or something it references, is refused and the findings are for people. In another format they are on
+/// standard output already.
 pub(crate) fn run(options: &Check) -> Result<bool> {
     let path = &options.file.config;
     let loaded = match portcullis_config::load(path, &ProcessEnvironment) {
         Ok(loaded) => loaded,
-        Err(error) => return refuse(error, options.format),
+        Err(error) if options.format == Findings::Text => return Err(Refused(error).into()),
+        Err(error) => {
+            say(&format!("{:#}", findings(options.format, error.problems(), &[])));
+            return Ok(false);
+        }
     };
-    if let Err(error) = Snapshot::build(&loaded.config, None) {
-        return Err(miette::miette!("{}: {error}", path.display()));
-    }
-    let config = &loaded.config;
+    let unserved = Snapshot::build(&loaded.config, None).err().map(|error| unserved(path, error.to_string()));
     match options.format {
         Findings::Text => {
-            for warning in &config.warnings {
-                note(&warning.to_string());
+            if let Some(problem) = unserved {
+                return Err(miette::miette!("{problem}"));
             }
-            say(&format!(
-                "{}: good; generation {}, {} routes, {} files read, {} warnings",
-                path.display(),
-                config.generation,
-                config.routes.len(),
-                loaded.files.len(),
-                config.warnings.len()
-            ));
+            told(path, &loaded);
+            Ok(true)
         }
-        Findings::Json => say(&format!(
-            "{:#}",
-            json!({
-                "file": path.display().to_string(),
-                "generation": config.generation.to_string(),
-                "errors": [],
-                "warnings": config.warnings.iter().map(warning).collect::<Vec<_>>(),
-            })
-        )),
+        Findings::Json | Findings::Sarif => {
+            let problems: Vec<Problem> = unserved.into_iter().collect();
+            let mut found = findings(options.format, &problems, &loaded.config.warnings);
+            if let (Findings::Json, Some(fields)) = (options.format, found.as_object_mut()) {
+                fields.insert("file".into(), json!(path.display().to_string()));
+                fields.insert("generation".into(), json!(loaded.config.generation.to_string()));
+            }
+            say(&format!("{found:#}"));
+            Ok(problems.is_empty())
+        }
     }
-    Ok(true)
 }
 
-fn refuse(error: LoadError, format: Findings) -> Result<bool> {
-    if format == Findings::Text {
-        return Err(Refused(error).into());
+fn told(path: &Path, loaded: &Loaded) {
+    let config = &loaded.config;
+    for warning in &config.warnings {
+        note(&warning.to_string());
     }
-    let problems: Vec<Value> = error.problems().iter().map(problem).collect();
-    say(&format!("{:#}", json!({ "errors": problems, "warnings": [] })));
-    Ok(false)
+    say(&format!(
+        "{}: good; generation {}, {} routes, {} files read, {} warnings",
+        path.display(),
+        config.generation,
+        config.routes.len(),
+        loaded.files.len(),
+        config.warnings.len()
+    ));
+}
+
+/// What reads well and cannot be served all the same.
+fn unserved(path: &Path, message: String) -> Problem {
+    Problem {
+        file: path.display().to_string(),
+        line: 0,
+        column: 0,
+        field: String::new(),
+        message,
+        help: None,
+        snippet: None,
+    }
+}
+
+fn findings(format: Findings, problems: &[Problem], warnings: &[Warning]) -> Value {
+    match format {
+        Findings::Sarif => sarif::log(problems, warnings),
+        Findings::Text | Findings::Json => json!({
+            "errors": problems.iter().map(problem).collect::<Vec<_>>(),
+            "warnings": warnings.iter().map(warning).collect::<Vec<_>>(),
+        }),
+    }
 }
 
 fn problem(problem: &Problem) -> Value {
@@ -65,6 +94,6 @@ fn problem(problem: &Problem) -> Value {
 }
 
 fn warning(warning: &Warning) -> Value {
-    let Warning { file, line, column, message, help } = warning;
-    json!({ "file": file, "line": line, "column": column, "message": message, "help": help })
+    let Warning { file, line, column, field, message, help } = warning;
+    json!({ "file": file, "line": line, "column": column, "field": field, "message": message, "help": help })
 }

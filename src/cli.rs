@@ -107,6 +107,8 @@ pub(crate) enum Findings {
     Text,
     /// One JSON object.
     Json,
+    /// SARIF 2.1.0, for editors and CI.
+    Sarif,
 }
 
 /// Which running process is meant.

@@ -34,6 +34,8 @@ pub struct Warning {
     pub line: usize,
     /// From 1, in characters; 0 where it has no place in the text.
     pub column: usize,
+    /// The way to the field: `routes[3].to`; empty for the whole file.
+    pub field: String,
     /// What there is to see.
     pub message: String,
     /// What to do about it.

@@ -1,7 +1,7 @@
 //! Collects what is wrong during one load and finds each place in the text.
 
 use portcullis_policy::Diagnostic;
-use portcullis_policy::yaml::Node;
+use portcullis_policy::yaml::{Entry, Node};
 
 use crate::field::{Field, Step, display};
 use crate::problem::{Problem, Warning};
@@ -96,8 +96,15 @@ impl<'a> Report<'a> {
         if line == 0 {
             self.fault(at, fault);
         } else {
-            self.fault_in_line(line, column, at.to_string(), fault);
+            self.fault_in_line(line, column, self.holder(at, (line, column)), fault);
         }
+    }
+
+    /// Records what another reader of the text would look at.
+    pub(crate) fn advice(&mut self, at: &Field<'_>, found: Diagnostic) {
+        let Diagnostic { message, line, column, help } = found;
+        let (field, file) = (self.holder(at, (line, column)), self.file.to_owned());
+        self.warnings.push(Warning { file, line, column, field, message, help });
     }
 
     /// Records what is wrong at a place of the text.
@@ -111,12 +118,15 @@ impl<'a> Report<'a> {
     /// Records something to look at.
     pub(crate) fn warn(&mut self, at: &Field<'_>, message: impl Into<String>, help: Option<&str>) {
         let (line, column) = self.place(&at.steps(), Part::Value);
-        self.warn_in_line(line, column, message.into(), help.map(str::to_owned));
-    }
-
-    /// Records what another reader of the text would look at.
-    pub(crate) fn warn_in_line(&mut self, line: usize, column: usize, message: String, help: Option<String>) {
-        self.warnings.push(Warning { file: self.file.to_owned(), line, column, message, help });
+        let (file, field) = (self.file.to_owned(), at.to_string());
+        self.warnings.push(Warning {
+            file,
+            line,
+            column,
+            field,
+            message: message.into(),
+            help: help.map(str::to_owned),
+        });
     }
 
     /// Whether nothing was wrong so far.
@@ -161,6 +171,21 @@ impl<'a> Report<'a> {
             written.push(*step);
         }
         written
+    }
+
+    /// The field of the mapping `at` that a place is in, as far as the text tells.
+    fn holder(&self, at: &Field<'_>, place: (usize, usize)) -> String {
+        let step = |node: Option<&'a Node>, step: &Step<'_>| match step {
+            Step::Key(name) => node?.get(name),
+            Step::Index(index) => node?.as_list()?.get(*index),
+        };
+        let node = at.steps().iter().fold(self.tree, step);
+        let entries = node.and_then(Node::as_mapping).unwrap_or_default();
+        let starts = |entry: &&Entry| (entry.key_span.start.line, entry.key_span.start.column) <= place;
+        match entries.iter().filter(starts).max_by_key(|entry| entry.key_span.start) {
+            Some(entry) => at.key(&entry.key).to_string(),
+            None => at.to_string(),
+        }
     }
 
     /// Where an entry stands, or the nearest one around it that stands somewhere.

@@ -30,7 +30,7 @@ impl<'a> Access<'a> {
                 Ok((policies, warnings)) => {
                     shared = policies;
                     for warning in warnings {
-                        report.warn_in_line(warning.line, warning.column, warning.message, warning.help);
+                        report.advice(&Field::Root.key("policies"), warning);
                     }
                 }
                 Err(found) => report.diagnostic(&Field::Root.key("policies"), found),
@@ -83,7 +83,7 @@ impl<'a> Access<'a> {
             Ok(compiled) => {
                 let Compiled { program, warnings } = compiled?;
                 for warning in warnings {
-                    report.warn_in_line(warning.line, warning.column, warning.message, warning.help);
+                    report.advice(&at, warning);
                 }
                 self.compiled.insert(key, Arc::clone(&program));
                 Some(program)
