@@ -27,6 +27,7 @@ mod proxy;
 mod published;
 mod rate;
 mod replies;
+mod request_id;
 mod sessions;
 mod shared;
 mod sign_in;

@@ -23,6 +23,8 @@ pub(crate) struct Metrics {
     /// Requests that belong to no route.
     pub(crate) unrouted: RouteCounters,
     decisions: IntCounterVec,
+    /// Requests that the gate permitted.
+    pub(crate) permitted: IntCounter,
     shadow_differences: IntCounterVec,
     malformed: IntCounterVec,
     upstream_failures: IntCounterVec,
@@ -60,6 +62,7 @@ impl Metrics {
             "Requests by route and status class.",
             &["route", "status"],
         )?;
+        let decisions = counters(registry, "portcullis_proxy_decisions_total", "Verdicts of the gate.", &["verdict"])?;
         Ok(Self {
             connections_open,
             connections_accepted: connections.with_label_values(&["accepted"]),
@@ -70,7 +73,8 @@ impl Metrics {
             request_seconds,
             unrouted: RouteCounters::new(&requests, ""),
             requests,
-            decisions: counters(registry, "portcullis_proxy_decisions_total", "Verdicts of the gate.", &["verdict"])?,
+            permitted: decisions.with_label_values(&["permit"]),
+            decisions,
             shadow_differences: shadow_differences(registry)?,
             malformed: counters(
                 registry,

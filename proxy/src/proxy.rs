@@ -24,6 +24,7 @@ use crate::exchange::{Registry, Standing};
 use crate::follow::{Follower, follow};
 use crate::metrics::Metrics;
 use crate::published::Published;
+use crate::request_id::RequestIds;
 use crate::sessions::Sessions;
 use crate::shared::{Keys, Shared};
 use crate::tls::{Certificates, Tickets, UnusableCertificate, server_config};
@@ -133,6 +134,7 @@ impl Proxy {
             landings: crate::landings::Landings::default(),
             sign_ins: crate::rate::Rate::default(),
             decisions: Ring::new(config.decisions.ring),
+            request_ids: RequestIds::new(&*random),
             metrics,
             clock,
             random,

@@ -2,6 +2,7 @@
 //! gate's snapshot is beside it; a request takes its route from the gate and its upstreams from here.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use portcullis_config::{Action, Config, Route};
@@ -14,9 +15,31 @@ use crate::upstream::{RouteUpstreams, Targets, UnusableUpstream};
 pub(crate) struct Published {
     /// The configuration.
     pub(crate) config: Arc<Config>,
-    own: HashMap<[u8; 32], Arc<RouteState>>,
+    own: States,
     /// Routes of the generation before: a request that was judged by it still finds its upstreams.
-    previous: HashMap<[u8; 32], Arc<RouteState>>,
+    previous: States,
+}
+
+/// Routes by digest. A digest is as good as a hash of itself.
+type States = HashMap<[u8; 32], Arc<RouteState>, BuildHasherDefault<DigestHasher>>;
+
+/// Takes the first bytes of a digest as its hash.
+#[derive(Debug, Default)]
+struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    // The length of an array, which is the same for all.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// A route's state beside its text.
@@ -39,7 +62,7 @@ impl Published {
         targets: &Targets,
         metrics: &Metrics,
     ) -> Result<Self, UnusableUpstream> {
-        let mut own = HashMap::with_capacity(config.routes.len());
+        let mut own = States::with_capacity_and_hasher(config.routes.len(), BuildHasherDefault::default());
         for route in &config.routes {
             let kept = previous.and_then(|previous| previous.own.get(&route.digest)).cloned();
             let state = match kept {

@@ -18,6 +18,7 @@ use crate::landings::Landings;
 use crate::metrics::Metrics;
 use crate::published::Published;
 use crate::rate::Rate;
+use crate::request_id::RequestIds;
 use crate::sessions::Sessions;
 
 /// The proxy's inside.
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) landings: Landings,
     pub(crate) sign_ins: Rate,
     pub(crate) decisions: Ring,
+    pub(crate) request_ids: RequestIds,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,

@@ -1,7 +1,12 @@
 //! Who asks: which kind of answer the caller can use when a sign-in is needed.
 
 use http::header::{ACCEPT, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, ORIGIN};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
+
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_USER: HeaderName = HeaderName::from_static("sec-fetch-user");
 
 /// The kind of caller, by method and headers. A navigation is sent to sign in; everybody else gets an answer
 /// that their program can read (design §3).
@@ -55,10 +60,10 @@ fn is_preflight(headers: &HeaderMap) -> bool {
 }
 
 fn navigates(headers: &HeaderMap) -> bool {
-    if let Some(mode) = headers.get("sec-fetch-mode") {
+    if let Some(mode) = headers.get(SEC_FETCH_MODE) {
         return mode.as_bytes() == b"navigate";
     }
-    if ["sec-fetch-dest", "sec-fetch-site", "sec-fetch-user"].iter().any(|name| headers.contains_key(*name)) {
+    if [SEC_FETCH_DEST, SEC_FETCH_SITE, SEC_FETCH_USER].iter().any(|name| headers.contains_key(name)) {
         return false;
     }
     let values = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
+use http::HeaderValue;
 use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_core::protocols::tls::SslDigest;
 use pingora_core::protocols::{
@@ -20,6 +21,8 @@ use pingora_core::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufStream, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+
+use crate::exchange::Watch;
 
 /// Bytes of the read buffer between the socket and TLS: larger ones cost memory on idle connections and
 /// measure no faster (pingora.md §8).
@@ -39,10 +42,14 @@ pub(crate) struct Peer {
     pub(crate) server_name: Option<Box<str>>,
     /// The TLS version, for the access event.
     pub(crate) tls_version: &'static str,
+    /// The address as `X-Forwarded-For` says it.
+    pub(crate) forwarded_for: HeaderValue,
     /// Bytes of plaintext written to the client.
     pub(crate) written: AtomicU64,
     /// What the head that is being read may still take.
     pub(crate) head: HeadRoom,
+    /// Its exchanges' deadlines.
+    pub(crate) watch: Watch,
 }
 
 /// The room for an HTTP/1 head that is not complete yet: Pingora would keep up to a megabyte of one. Between a
@@ -102,17 +109,26 @@ const HEAD_TOO_LARGE: &[u8] =
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 impl Peer {
-    /// Nobody.
-    pub(crate) const fn unknown() -> Self {
-        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+    /// The other end of a connection from `address` to `local`; nothing is known of its handshake yet.
+    pub(crate) fn new(address: SocketAddr, local: SocketAddr) -> Self {
+        let forwarded_for = HeaderValue::try_from(address.ip().to_string());
         Self {
             address,
-            local: address,
+            local,
             server_name: None,
             tls_version: "unknown",
+            // Addresses are digits, dots and colons: always a value.
+            forwarded_for: forwarded_for.unwrap_or_else(|_| HeaderValue::from_static("")),
             written: AtomicU64::new(0),
             head: HeadRoom::free(),
+            watch: Watch::new(),
         }
+    }
+
+    /// Nobody.
+    pub(crate) fn unknown() -> Self {
+        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        Self::new(address, address)
     }
 }
 

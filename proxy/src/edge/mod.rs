@@ -8,6 +8,6 @@ mod serve;
 
 pub(crate) use accept::Gatekeeper;
 pub(crate) use caps::prefix_of;
-pub(crate) use connection::{Connection, HeadRoom, Peer, buffered};
+pub(crate) use connection::{Connection, Peer, buffered};
 pub(crate) use redirect::serve as serve_redirects;
 pub(crate) use serve::{Edge, adopt};

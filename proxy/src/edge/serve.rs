@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Connection, Gatekeeper, HeadRoom, Peer, buffered};
+use super::{Connection, Gatekeeper, Peer, buffered};
 use crate::exchange::{Cut, Exchange};
 use crate::metrics::Metrics;
 use crate::traffic::Traffic;
@@ -163,7 +163,9 @@ impl Edge {
             self.metrics.cut(Cut::Head);
         };
         // Polled only when one of them is woken; side by side in the select, each byte would poll both.
-        let ends: [Pin<Box<dyn Future<Output = ()> + Send + '_>>; 2] = [Box::pin(closing), Box::pin(silent)];
+        let deadlines = guest.peer.watch.keep();
+        let ends: [Pin<Box<dyn Future<Output = ()> + Send + '_>>; 3] =
+            [Box::pin(closing), Box::pin(silent), Box::pin(deadlines)];
         let mut ends = FuturesUnordered::from_iter(ends);
         tokio::select! {
             biased;
@@ -178,14 +180,10 @@ impl Edge {
         let local = socket.local_addr()?;
         let tls = self.tls.accept(buffered(socket)).await?;
         let facts = tls.get_ref().1;
-        let peer = Arc::new(Peer {
-            address: SocketAddr::new(address.ip().to_canonical(), address.port()),
-            local,
-            server_name: facts.server_name().map(|name| name.to_ascii_lowercase().into_boxed_str()),
-            tls_version: facts.protocol_version().and_then(|version| version.as_str()).unwrap_or("unknown"),
-            written: AtomicU64::new(0),
-            head: HeadRoom::free(),
-        });
+        let mut peer = Peer::new(SocketAddr::new(address.ip().to_canonical(), address.port()), local);
+        peer.server_name = facts.server_name().map(|name| name.to_ascii_lowercase().into_boxed_str());
+        peer.tls_version = facts.protocol_version().and_then(|version| version.as_str()).unwrap_or("unknown");
+        let peer = Arc::new(peer);
         Ok((Connection::new(tls, Arc::clone(&peer)), peer))
     }
 }

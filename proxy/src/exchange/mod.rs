@@ -4,17 +4,19 @@
 //! connection closes, an HTTP/2 stream is reset (`CANCEL`). It never looks into what passes.
 
 mod registry;
+mod watch;
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
-use tokio::sync::Notify;
-use tokio::time::Instant;
+use futures_util::task::AtomicWaker;
 
 pub(crate) use registry::{Registration, Registry, Standing};
+pub(crate) use watch::Watch;
 
 use crate::edge::Peer;
 
@@ -22,9 +24,6 @@ tokio::task_local! {
     /// The exchange that the running task serves; `ProxyHttp::new_ctx` finds it here.
     static CURRENT: Arc<Exchange>;
 }
-
-/// The first look at a request's deadlines. Most requests are done before it, and cost one timer.
-const FIRST_LOOK: Duration = Duration::from_secs(1);
 
 /// No deadline.
 const NEVER: u64 = u64::MAX;
@@ -80,14 +79,12 @@ pub(crate) enum Begins {
     AfterBody,
 }
 
-/// The state that an exchange's future, its context and the registry share. Times are milliseconds since
-/// `started`.
+/// The state that an exchange's future, its context and the registry share. Times are milliseconds on the clock
+/// of the connection's [`Watch`].
 #[derive(Debug)]
 pub(crate) struct Exchange {
     /// The client's connection.
     pub(crate) peer: Arc<Peer>,
-    /// When we began to wait for the head (HTTP/1) or had it (HTTP/2).
-    pub(crate) started: Instant,
     /// What the connection had written when the exchange began.
     pub(crate) written_before: u64,
     head: AtomicU64,
@@ -98,21 +95,20 @@ pub(crate) struct Exchange {
     body: AtomicU64,
     activity: AtomicU64,
     body_progress: AtomicU64,
-    asleep_until: AtomicU64,
     cut: AtomicU8,
     context: AtomicBool,
-    wake: Notify,
+    waker: AtomicWaker,
 }
 
 impl Exchange {
     /// An exchange on `peer` whose head must be there within `head`.
     pub(crate) fn new(peer: Arc<Peer>, head: Duration) -> Arc<Self> {
         let written_before = peer.written.load(Ordering::Relaxed);
+        let head = peer.watch.now().saturating_add(milliseconds(head));
         Arc::new(Self {
             peer,
-            started: Instant::now(),
             written_before,
-            head: AtomicU64::new(milliseconds(head)),
+            head: AtomicU64::new(head),
             head_at: AtomicU64::new(0),
             total: AtomicU64::new(NEVER),
             total_after_body: AtomicU64::new(NEVER),
@@ -120,10 +116,9 @@ impl Exchange {
             body: AtomicU64::new(NEVER),
             activity: AtomicU64::new(0),
             body_progress: AtomicU64::new(0),
-            asleep_until: AtomicU64::new(NEVER),
             cut: AtomicU8::new(0),
             context: AtomicBool::new(false),
-            wake: Notify::new(),
+            waker: AtomicWaker::new(),
         })
     }
 
@@ -150,17 +145,22 @@ impl Exchange {
         self.context.load(Ordering::Relaxed)
     }
 
-    /// Runs `work` as this exchange; `Err` says why it was cut.
+    /// Runs `work` as this exchange; `Err` says why it was cut. Its deadlines are kept by [`Watch::keep`].
     pub(crate) async fn run<F: Future>(self: Arc<Self>, work: F) -> Result<F::Output, Cut> {
+        let entry = Watch::enter(&self);
         let exchange = Arc::clone(&self);
-        // Polled only when it is woken; plainly in the select, each step of `work` would poll it.
-        let mut watch = FuturesUnordered::from_iter([exchange.watch()]);
-        // Dropping `work` when the watch fires is the point of this select.
-        tokio::select! {
-            biased;
-            output = CURRENT.scope(self, work) => Ok(output),
-            Some(cut) = watch.next() => Err(cut),
-        }
+        let mut work = pin!(CURRENT.scope(self, work));
+        let outcome = poll_fn(|cx| {
+            exchange.waker.register(cx.waker());
+            // After the registration: a cut in between is seen here or wakes us.
+            match exchange.why_cut() {
+                Some(cut) => Poll::Ready(Err(cut)),
+                None => work.as_mut().poll(cx).map(Ok),
+            }
+        })
+        .await;
+        drop(entry);
+        outcome
     }
 
     /// The head is there: its deadline no longer counts.
@@ -220,39 +220,27 @@ impl Exchange {
     pub(crate) fn cut(&self, cause: Cut) {
         // The first cause stays: later ones only follow from it.
         _ = self.cut.compare_exchange(0, code(cause), Ordering::AcqRel, Ordering::Acquire);
-        self.wake.notify_one();
+        self.waker.wake();
     }
 
     /// Why the exchange was cut, if it was.
     pub(crate) fn why_cut(&self) -> Option<Cut> {
+        if self.cut.load(Ordering::Acquire) == 0 {
+            return None;
+        }
         [Cut::Head, Cut::Timeout, Cut::Idle, Cut::Body, Cut::Revoked]
             .into_iter()
             .find(|cause| code(*cause) == self.cut.load(Ordering::Acquire))
     }
 
-    /// Waits until a deadline passes or somebody cuts.
-    async fn watch(&self) -> Cut {
-        let mut wait = FIRST_LOOK;
-        loop {
-            let now = self.now();
-            self.asleep_until.store(now.saturating_add(milliseconds(wait)), Ordering::Relaxed);
-            // Both arms are cancel-safe: a permit of `notified` that is not taken stays, a sleep has no state.
-            tokio::select! {
-                () = self.wake.notified() => {}
-                () = tokio::time::sleep(wait) => {}
-            }
-            if let Some(cause) = self.why_cut() {
-                return cause;
-            }
-            let now = self.now();
-            let (due, cause) = self.next_due();
-            if due <= now {
-                self.cut(cause);
-                return self.why_cut().unwrap_or(cause);
-            }
-            // A day stands for "never": the timer wheel has an end.
-            wait = Duration::from_millis(due.saturating_sub(now)).min(Duration::from_secs(86_400));
+    /// Cuts the exchange if a deadline has passed; else answers the next one.
+    fn look(&self, now: u64) -> u64 {
+        let (due, cause) = self.next_due();
+        if due > now {
+            return due;
         }
+        self.cut(cause);
+        NEVER
     }
 
     fn next_due(&self) -> (u64, Cut) {
@@ -272,13 +260,11 @@ impl Exchange {
 
     /// Wakes the watch if it would sleep past the next deadline.
     fn rearm(&self) {
-        if self.next_due().0 < self.asleep_until.load(Ordering::Relaxed) {
-            self.wake.notify_one();
-        }
+        self.peer.watch.expect(self.next_due().0);
     }
 
     fn now(&self) -> u64 {
-        milliseconds(self.started.elapsed())
+        self.peer.watch.now()
     }
 }
 

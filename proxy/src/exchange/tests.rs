@@ -1,13 +1,24 @@
+use tokio::time::Instant;
+
 use super::*;
 
 fn exchange(head: u64) -> Arc<Exchange> {
     Exchange::new(Arc::new(Peer::unknown()), Duration::from_secs(head))
 }
 
+/// Runs an exchange on a connection whose watch is kept.
+async fn run<F: Future>(exchange: Arc<Exchange>, work: F) -> Result<F::Output, Cut> {
+    let peer = Arc::clone(&exchange.peer);
+    tokio::select! {
+        outcome = exchange.run(work) => outcome,
+        () = peer.watch.keep() => panic!("a watch has no end"),
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_head_that_does_not_come_is_cut_and_one_that_comes_is_served() {
     let late = exchange(60);
-    assert_eq!(late.run(std::future::pending::<()>()).await, Err(Cut::Head));
+    assert_eq!(run(late, std::future::pending::<()>()).await, Err(Cut::Head));
 
     let served = exchange(60);
     let served_work = Arc::clone(&served);
@@ -16,7 +27,7 @@ async fn a_head_that_does_not_come_is_cut_and_one_that_comes_is_served() {
         tokio::time::sleep(Duration::from_secs(600)).await;
         7
     };
-    assert_eq!(served.run(work).await, Ok(7));
+    assert_eq!(run(served, work).await, Ok(7));
 }
 
 #[tokio::test(start_paused = true)]
@@ -32,8 +43,8 @@ async fn a_pause_is_cut_at_the_idle_limit_and_activity_moves_it() {
         }
         std::future::pending::<()>().await;
     };
-    let started = one.started;
-    assert_eq!(one.run(work).await, Err(Cut::Idle));
+    let started = Instant::now();
+    assert_eq!(run(one, work).await, Err(Cut::Idle));
     let lasted = started.elapsed();
     assert!((Duration::from_secs(50)..Duration::from_secs(51)).contains(&lasted), "{lasted:?}");
 }
@@ -48,8 +59,8 @@ async fn a_short_total_wakes_a_watch_that_sleeps_longer() {
         inner.limit(Deadlines { total: Some(Duration::from_millis(50)), ..Deadlines::default() });
         std::future::pending::<()>().await;
     };
-    let started = one.started;
-    assert_eq!(one.run(work).await, Err(Cut::Timeout));
+    let started = Instant::now();
+    assert_eq!(run(one, work).await, Err(Cut::Timeout));
     assert!(started.elapsed() < Duration::from_millis(5_200));
 }
 
@@ -58,14 +69,14 @@ async fn a_body_without_progress_is_cut_and_a_finished_one_is_not() {
     let stalled = exchange(60);
     stalled.head_read();
     stalled.limit(Deadlines { body: Some(Duration::from_secs(60)), ..Deadlines::default() });
-    assert_eq!(Arc::clone(&stalled).run(std::future::pending::<()>()).await, Err(Cut::Body));
+    assert_eq!(run(Arc::clone(&stalled), std::future::pending::<()>()).await, Err(Cut::Body));
     assert_eq!(stalled.why_cut(), Some(Cut::Body));
 
     let done = exchange(60);
     done.head_read();
     done.limit(Deadlines { body: Some(Duration::from_secs(60)), ..Deadlines::default() });
     done.body_passed(true);
-    assert_eq!(done.run(tokio::time::sleep(Duration::from_secs(600))).await, Ok(()));
+    assert_eq!(run(done, tokio::time::sleep(Duration::from_secs(600))).await, Ok(()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -77,8 +88,36 @@ async fn a_cut_from_outside_ends_a_silent_exchange_at_once() {
         tokio::time::sleep(Duration::from_secs(30)).await;
         outside.cut(Cut::Revoked);
     });
-    let started = one.started;
-    assert_eq!(one.run(std::future::pending::<()>()).await, Err(Cut::Revoked));
+    let started = Instant::now();
+    assert_eq!(run(one, std::future::pending::<()>()).await, Err(Cut::Revoked));
     assert_eq!(started.elapsed().as_secs(), 30);
     cutter.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_set_long_after_the_last_request_is_kept_to_the_moment() {
+    let first = exchange(60);
+    let peer = Arc::clone(&first.peer);
+    let started = Instant::now();
+    let requests = async move {
+        first.head_read();
+        assert_eq!(Arc::clone(&first).run(std::future::ready(())).await, Ok(()));
+        // By now the watch sleeps until the head of a request that does not come.
+        let second = Exchange::new(Arc::clone(&first.peer), Duration::from_secs(60));
+        let inner = Arc::clone(&second);
+        second
+            .run(async move {
+                tokio::time::sleep(Duration::from_secs(20)).await;
+                inner.head_read();
+                inner.limit(Deadlines { total: Some(Duration::from_millis(1500)), ..Deadlines::default() });
+                std::future::pending::<()>().await;
+            })
+            .await
+    };
+    let outcome = tokio::select! {
+        outcome = requests => outcome,
+        () = peer.watch.keep() => panic!("a watch has no end"),
+    };
+    assert_eq!((outcome, started.elapsed().as_millis() / 10), (Err(Cut::Timeout), 2150));
+    assert!(peer.watch.is_empty(), "an exchange that ended is watched no more");
 }

@@ -21,13 +21,13 @@ pub(crate) const REVOKED: ErrorType = ErrorType::Custom("Revoked");
 /// # Errors
 /// The permission is gone; no further byte may pass.
 pub(crate) fn check(context: &mut Context) -> Result<()> {
+    let epoch = context.shared.epoch();
+    if context.routed().is_none_or(|to| to.epoch == epoch) {
+        return Ok(());
+    }
     let shared = Arc::clone(&context.shared);
     let exchange = Arc::clone(&context.exchange);
     let Some(to) = context.routed() else { return Ok(()) };
-    let epoch = shared.epoch();
-    if epoch == to.epoch {
-        return Ok(());
-    }
     let key = to.grant.session.as_ref().map(|session| session.key);
     let presented = match key.map(|key| shared.sessions.resolve(&key, shared.now())) {
         None => Presented::Anonymous,
@@ -121,6 +121,9 @@ pub(crate) fn enter(context: &mut Context) {
 /// An exchange that lasts is a use of its session as long as the client sends, or receives what it asked for:
 /// what an event stream or a WebSocket pushes proves nobody's presence.
 pub(crate) fn used(context: &mut Context, by: Passing) {
+    if context.routed().is_none_or(|to| to.registration.is_none()) {
+        return;
+    }
     let shared = Arc::clone(&context.shared);
     let Some(to) = context.routed() else { return };
     let counts = by == Passing::ToUpstream || to.kind == Kind::Plain;

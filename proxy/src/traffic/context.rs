@@ -11,6 +11,7 @@ use crate::access::{Measures, Record};
 use crate::decisions::DecisionRecord;
 use crate::exchange::{Exchange, Registration};
 use crate::published::{Published, RouteState};
+use crate::request_id::RequestId;
 use crate::shared::Shared;
 use crate::upstream::Chosen;
 
@@ -25,7 +26,7 @@ pub(crate) struct Context {
     pub(crate) passage: Passage,
     pub(crate) received: u64,
     pub(crate) sent: u64,
-    request_id: String,
+    request_id: Option<RequestId>,
 }
 
 /// Where a request that is not answered here goes.
@@ -99,22 +100,18 @@ impl Context {
             passage: Passage::None,
             received: 0,
             sent: 0,
-            request_id: String::new(),
+            request_id: None,
         }
     }
 
-    /// Gives the request its id, once: 32 hexadecimal digits.
-    pub(crate) fn identify(&mut self) {
-        if self.request_id.is_empty() {
-            let mut id = [0; 16];
-            self.shared.random.fill(&mut id);
-            self.request_id = format!("{:032x}", u128::from_be_bytes(id));
-        }
+    /// Gives the request its id, once.
+    pub(crate) fn identify(&mut self) -> RequestId {
+        *self.request_id.get_or_insert_with(|| self.shared.request_ids.next())
     }
 
     /// The request's id; empty before [`Context::identify`].
     pub(crate) fn id(&self) -> &str {
-        &self.request_id
+        self.request_id.as_ref().map_or("", RequestId::as_str)
     }
 
     /// Whether the request is a WebSocket handshake on its way.
@@ -141,7 +138,7 @@ impl Context {
 
     /// The last reader of the record's texts: they move into the ring.
     fn keep_decision(&mut self) {
-        let request_id = std::mem::take(&mut self.request_id);
+        let request_id = self.id().to_owned();
         let Self { shared, record, .. } = self;
         shared.decisions.push(DecisionRecord {
             request_id,
@@ -167,7 +164,7 @@ impl Drop for Context {
         let cut = self.exchange.why_cut().map(crate::exchange::Cut::label);
         let measures = Measures { received: self.received, sent: self.sent, took, cut };
         self.identify();
-        self.record.tell(&self.request_id, &self.exchange.peer, self.version, &measures);
+        self.record.tell(self.id(), &self.exchange.peer, self.version, &measures);
         self.shared.metrics.request_seconds.observe(took.as_secs_f64());
         if let (Some(shadow), Some(route)) = (&self.record.shadow, &self.record.route) {
             self.shared.metrics.shadow_differed(route, shadow);

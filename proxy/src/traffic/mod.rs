@@ -73,8 +73,8 @@ impl ProxyHttp for Traffic {
         // Without it a second request during the first turns the first answer into a 400.
         session.set_pipelining_enabled(true);
         if session.get_keepalive().is_some() {
-            let seconds = context.published.config.limits.head.as_secs().max(1);
-            session.set_keepalive(Some(seconds));
+            // Without an end of Pingora's own: the next exchange begins at once, and its head has a deadline.
+            session.set_keepalive(Some(0));
         }
         Ok(())
     }
@@ -84,7 +84,7 @@ impl ProxyHttp for Traffic {
             return Ok(true);
         }
         if context.is_upgrade() {
-            tunnel::carry(&self.tunnels, session, context).await?;
+            Box::pin(tunnel::carry(&self.tunnels, session, context)).await?;
             return Ok(true);
         }
         Ok(false)

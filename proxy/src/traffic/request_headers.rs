@@ -2,7 +2,8 @@
 //! we say it.
 
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Version};
+use http::request::Parts;
+use http::{HeaderMap, Uri, Version};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
@@ -12,7 +13,17 @@ use portcullis_gate::{CookieEdit, RequestView, is_alike, is_ours, upstream_cooki
 use super::Context;
 use super::context::{Kind, Passage, ToRoute};
 use crate::assertions::About;
+use crate::edge::Peer;
+use crate::request_id::RequestId;
 use crate::shared::Shared;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// About as many fields as we add: room is made for them once.
+const TOLD: usize = 8;
 
 /// Fields about one hop (RFC 9110 §7.6.1), and credentials for a proxy: they end here.
 const HOP: [&str; 8] = [
@@ -42,105 +53,122 @@ const FORWARDING: [&str; 8] = [
 const OVERRIDING: [&str; 5] =
     ["x-original-url", "x-rewrite-url", "x-http-method-override", "x-http-method", "x-method-override"];
 
-/// Makes the upstream's head of the client's.
+/// Makes the upstream's head of the client's. Names of fields go in their usual spelling, whatever the client's was.
 ///
 /// # Errors
 /// A value that is no header, which ends the request.
 pub(crate) fn prepare(session: &Session, request: &mut RequestHeader, context: &mut Context) -> Result<()> {
-    let request_id = context.id().to_owned();
-    let shared = std::sync::Arc::clone(&context.shared);
-    let cookie = context.published.config.sign_in.cookie.clone();
-    match &mut context.passage {
+    let request_id = context.identify();
+    // Plain parts: the engine's own setters keep a second map, of spellings, beside every field.
+    let mut head = Parts::from(std::mem::replace(request, blank()));
+    let made = make(session, &mut head, context, request_id);
+    *request = RequestHeader::from(head);
+    made
+}
+
+fn blank() -> RequestHeader {
+    RequestHeader::from(http::Request::new(()).into_parts().0)
+}
+
+fn make(session: &Session, head: &mut Parts, context: &mut Context, request_id: RequestId) -> Result<()> {
+    let Context { shared, published, exchange, passage, .. } = context;
+    // What the client's end is called is the same for each of its requests.
+    let client = &exchange.peer;
+    match passage {
         Passage::Route(to) => {
-            let identity = std::sync::Arc::clone(&to.grant.identity);
-            strip(request, to.kind == Kind::Upgrade, |name| identity.strips(name));
-            match upstream_cookies(&request.headers, &cookie) {
+            let identity = &to.grant.identity;
+            strip(&mut head.headers, to.kind == Kind::Upgrade, |name| identity.strips(name));
+            match upstream_cookies(&head.headers, &published.config.sign_in.cookie) {
                 CookieEdit::Keep => {}
-                CookieEdit::Remove => drop(request.remove_header(&header::COOKIE)),
-                CookieEdit::Set(value) => request.insert_header(header::COOKIE, value)?,
+                CookieEdit::Remove => drop(head.headers.remove(header::COOKIE)),
+                CookieEdit::Set(value) => drop(head.headers.insert(header::COOKIE, value)),
             }
-            tell_client(request, &to.view, &request_id)?;
-            to_upstream(session, request, to, &shared)
+            tell_client(&mut head.headers, &to.view, client, request_id)?;
+            to_upstream(session, head, to, shared)
         }
         Passage::SignIn(to) => {
-            strip(request, false, is_ours);
-            tell_client(request, &to.view, &request_id)?;
-            let host = to.view.host().to_owned();
-            let target = to.view.path_and_query().into_owned();
-            aim(request, &host, &target)
+            strip(&mut head.headers, false, is_ours);
+            tell_client(&mut head.headers, &to.view, client, request_id)?;
+            aim(head, to.view.host(), &to.view.path_and_query())
         }
         Passage::None => Err(Error::explain(ErrorType::InternalError, "request has no way")),
     }
 }
 
-fn to_upstream(session: &Session, request: &mut RequestHeader, to: &ToRoute, shared: &Shared) -> Result<()> {
+fn to_upstream(session: &Session, head: &mut Parts, to: &ToRoute, shared: &Shared) -> Result<()> {
     let route = &to.grant.route;
     let Action::Forward(forward) = &route.action else {
         return Err(Error::explain(ErrorType::InternalError, "route forwards nowhere"));
     };
     let edits = &route.headers;
     for name in &edits.remove_request {
-        request.remove_header(name);
+        head.headers.remove(name);
     }
     if edits.pass_identity {
-        tell_identity(request, to, shared)?;
+        tell_identity(&mut head.headers, to, shared);
     }
     for (name, template) in &edits.set_request {
         let value = fill(&template.0, to, shared, &session.req_header().headers)?;
-        request.insert_header(name.clone(), value)?;
+        head.headers.insert(name.clone(), value);
     }
-    if to.kind == Kind::Grpc && request.version == Version::HTTP_2 {
-        request.insert_header(header::TE, "trailers")?;
+    if to.kind == Kind::Grpc && head.version == Version::HTTP_2 {
+        head.headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
     let upstream = to.chosen.as_ref().map(|chosen| &chosen.template.upstream);
     let upstream = upstream.ok_or_else(|| Error::explain(ErrorType::InternalError, "no upstream was chosen"))?;
     let host = upstream_host(forward, upstream, &to.view, &session.req_header().headers);
-    aim(request, &host, &to.target)
+    aim(head, &host, &to.target)
 }
 
 /// Removes what must not pass.
-fn strip(request: &mut RequestHeader, upgrade: bool, ours: impl Fn(&[u8]) -> bool) {
-    let doomed: Vec<HeaderName> = request
-        .headers
-        .keys()
-        .filter(|name| {
-            let text = name.as_str();
-            let hop = HOP.contains(&text) && !(upgrade && text == "connection");
-            let upgrade_field = text == "upgrade" && !upgrade;
-            hop || upgrade_field
-                || FORWARDING.iter().chain(&OVERRIDING).any(|field| is_alike(text.as_bytes(), field.as_bytes()))
-                || ours(text.as_bytes())
-        })
-        .cloned()
-        .collect();
+fn strip(headers: &mut HeaderMap, upgrade: bool, ours: impl Fn(&[u8]) -> bool) {
+    let doomed: Vec<HeaderName> =
+        headers.keys().filter(|name| is_doomed(name.as_str(), upgrade, &ours)).cloned().collect();
     for name in doomed {
-        request.remove_header(&name);
+        headers.remove(name);
     }
+}
+
+fn is_doomed(name: &str, upgrade: bool, ours: &impl Fn(&[u8]) -> bool) -> bool {
+    let hop = HOP.contains(&name) && !(upgrade && name == "connection");
+    let upgrade_field = name == "upgrade" && !upgrade;
+    // Whatever is alike begins alike.
+    let alike = |fields: &[&str]| {
+        fields.iter().any(|field| name.get(..1) == field.get(..1) && is_alike(name.as_bytes(), field.as_bytes()))
+    };
+    hop || upgrade_field || alike(&FORWARDING) || alike(&OVERRIDING) || ours(name.as_bytes())
 }
 
 /// Who the client is.
-fn tell_client(request: &mut RequestHeader, view: &RequestView<'_>, request_id: &str) -> Result<()> {
+fn tell_client(headers: &mut HeaderMap, view: &RequestView<'_>, client: &Peer, request_id: RequestId) -> Result<()> {
+    headers.reserve(TOLD);
     if let Some(address) = view.client_address() {
-        request.insert_header("x-forwarded-for", address.to_string())?;
+        let value =
+            if address == client.address.ip() { client.forwarded_for.clone() } else { text(address.to_string())? };
+        headers.insert(X_FORWARDED_FOR, value);
     }
     let host = match view.sent_port() {
-        Some(port) => format!("{}:{port}", view.host()),
-        None => view.host().to_owned(),
+        Some(port) => text(format!("{}:{port}", view.host()))?,
+        None => text(view.host().to_owned())?,
     };
-    request.insert_header("x-forwarded-host", host)?;
-    request.insert_header("x-forwarded-proto", "https")?;
-    request.insert_header("x-request-id", request_id)
+    headers.insert(X_FORWARDED_HOST, host);
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
+    headers.insert(X_REQUEST_ID, request_id.to_header());
+    Ok(())
+}
+
+fn text(text: String) -> Result<HeaderValue> {
+    HeaderValue::try_from(text).map_err(|error| Error::because(ErrorType::InternalError, "header value", error))
 }
 
 /// Who asks.
-fn tell_identity(request: &mut RequestHeader, to: &ToRoute, shared: &Shared) -> Result<()> {
-    let Some(session) = &to.grant.session else { return Ok(()) };
+fn tell_identity(headers: &mut HeaderMap, to: &ToRoute, shared: &Shared) {
+    let Some(session) = &to.grant.session else { return };
     let identity = &to.grant.identity;
-    request.insert_header(identity.assertion_name().clone(), assertion(to, shared))?;
+    headers.insert(identity.assertion_name().clone(), assertion(to, shared));
     for (name, value) in identity.claim_headers(session) {
-        request.insert_header(name.clone(), value)?;
+        headers.insert(name.clone(), value);
     }
-    Ok(())
 }
 
 fn assertion(to: &ToRoute, shared: &Shared) -> HeaderValue {
@@ -189,9 +217,17 @@ fn fill(parts: &[TemplatePart], to: &ToRoute, shared: &Shared, sent: &HeaderMap)
 }
 
 /// Path, query and host as they are sent: what was judged.
-fn aim(request: &mut RequestHeader, host: &str, target: &str) -> Result<()> {
-    let uri = http::Uri::try_from(target)
-        .map_err(|error| Error::because(ErrorType::InternalError, "request target", error))?;
-    request.set_uri(uri);
-    request.insert_header(header::HOST, host)
+fn aim(head: &mut Parts, host: &str, target: &str) -> Result<()> {
+    let sent = head.uri.path_and_query().filter(|sent| sent.as_str() == target).cloned();
+    head.uri = match sent {
+        // Without an authority, should there have been one: `Host` alone says where.
+        Some(sent) => Uri::from(sent),
+        None => {
+            Uri::try_from(target).map_err(|error| Error::because(ErrorType::InternalError, "request target", error))?
+        }
+    };
+    if head.headers.get(header::HOST).is_none_or(|sent| sent.as_bytes() != host.as_bytes()) {
+        head.headers.insert(header::HOST, text(host.to_owned())?);
+    }
+    Ok(())
 }

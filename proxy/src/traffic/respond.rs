@@ -35,10 +35,13 @@ pub(crate) async fn answer_or_pass(session: &mut Session, context: &mut Context)
             Some(portcullis_reply::malformed(&replies::stranger(session, context), &cause))
         }
         Judged::SignIn(view) => to_sign_in(session, context, view),
-        Judged::Own(path, view, presented) => Some(own::answer(path, session, context, (&view, &presented)).await),
+        Judged::Own(path, view, presented) => {
+            // Boxed, like every way that few requests take: the state of a request stays small.
+            Some(Box::pin(own::answer(path, session, context, (&view, &presented))).await)
+        }
         Judged::Route(verdict, view, epoch) => match verdict {
             Verdict::Forward(grant) => {
-                context.shared.metrics.decided("permit");
+                context.shared.metrics.permitted.inc();
                 forward(session, context, (grant, epoch), view).await
             }
             Verdict::Challenge(challenge) => Some(challenged(session, context, challenge, &view)),
@@ -49,7 +52,7 @@ pub(crate) async fn answer_or_pass(session: &mut Session, context: &mut Context)
         },
     };
     let Some(answer) = answer else { return Ok(false) };
-    answer::write(session, context, answer).await?;
+    Box::pin(answer::write(session, context, answer)).await?;
     Ok(true)
 }
 

@@ -1,6 +1,6 @@
 //! The head that comes back from an upstream.
 
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
@@ -45,7 +45,7 @@ fn edit(response: &mut ResponseHeader, context: &mut Context) -> Result<()> {
     let sign_in = &published.config.sign_in;
     forget_our_cookies(response, &sign_in.cookie)?;
     // Whoever has a question about a permitted answer needs its id as much as after a refusal.
-    response.insert_header("x-request-id", context.id().to_owned())?;
+    response.insert_header(HeaderName::from_static("x-request-id"), context.identify().to_header())?;
     let Some(to) = context.routed() else { return Ok(()) };
     for (name, value) in &to.grant.route.headers.set_response {
         response.insert_header(name.clone(), value.clone())?;

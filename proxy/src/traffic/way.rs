@@ -47,7 +47,7 @@ async fn route_peer(to: &mut ToRoute) -> Result<Box<HttpPeer>> {
         Some(chosen) => chosen,
         None => {
             // Only right after the start, or while a name has never resolved.
-            upstreams.first_resolution().await;
+            Box::pin(upstreams.first_resolution()).await;
             upstreams.choose(&[]).ok_or_else(|| Error::explain(NO_ADDRESS, "name does not resolve").into_up())?
         }
     };
