@@ -6,11 +6,12 @@ mod reach;
 use std::collections::HashSet;
 
 use crate::build::host::serves;
+use crate::client_trust::DownstreamMtls;
 use crate::field::Field;
 use crate::model::Config;
 use crate::pem;
 use crate::report::{Fault, Report};
-use crate::route::{HostPattern, PathPattern, Route};
+use crate::route::{HostPattern, PathPattern, Route, TemplatePart};
 
 /// Looks at a whole configuration whose parts are right.
 pub(crate) fn config(report: &mut Report<'_>, config: &Config) {
@@ -19,7 +20,9 @@ pub(crate) fn config(report: &mut Report<'_>, config: &Config) {
         our_paths(report, config, index, route);
         owned_hosts(report, index, route);
         cookie_domain(report, config, index, route);
+        unknown_facts(report, index, route);
     }
+    enforcement(report, config);
     reach::routes(report, &config.routes);
     certificates(report, config);
     if config.routes.is_empty() {
@@ -78,6 +81,52 @@ fn owned_hosts(report: &mut Report<'_>, index: usize, route: &Route) {
         let message = format!("anybody can own a name that fits {pattern}: sign-ins are handed over to it");
         let help = "end the pattern in a domain of yours: https://*.corp.example";
         report.warn(&list.index(index).key("from"), message, Some(help));
+    }
+}
+
+/// A rule or a header about what is never known here.
+fn unknown_facts(report: &mut Report<'_>, index: usize, route: &Route) {
+    let list = Field::Root.key("routes");
+    let at = list.index(index);
+    if route.client_trust.is_none() {
+        let help = "write `downstream_mtls: {ca_file: PATH}`";
+        if route.policy.reads_client_certificate() {
+            let message = "the policy looks at client certificates, but without a CA no client is asked for one";
+            report.warn(&at.key("policy"), message, Some(help));
+        }
+        if route.headers.set_request.iter().any(|(_, template)| template.0.iter().any(is_of_the_certificate)) {
+            let message = "tokens of the client certificate are empty: without a CA no client is asked for one";
+            report.warn(&at.key("set_request_headers"), message, Some(help));
+        }
+    }
+    if route.policy.reads_mcp_tool() {
+        let message = "`mcp_tool` is never known, because bodies are not read: it never holds, and `not` of it always";
+        let help = "decide by `http_path`, or leave tools to the MCP server";
+        report.warn(&at.key("policy"), message, Some(help));
+    }
+}
+
+const fn is_of_the_certificate(part: &TemplatePart) -> bool {
+    match part {
+        TemplatePart::ClientCertificateFingerprint
+        | TemplatePart::ClientCertificateDnsNames
+        | TemplatePart::ClientCertificateEmailAddresses => true,
+        TemplatePart::Literal(_)
+        | TemplatePart::AccessToken
+        | TemplatePart::IdToken
+        | TemplatePart::Assertion
+        | TemplatePart::RequestHeader(_) => false,
+    }
+}
+
+/// With `enforcement: policy` a certificate is what policies make of it, and without such a policy nothing.
+fn enforcement(report: &mut Report<'_>, config: &Config) {
+    let DownstreamMtls { trust, enforcement } = &config.downstream_mtls;
+    let looked_at = config.routes.iter().any(|route| route.policy.reads_client_certificate());
+    if trust.is_some() && !enforcement.denies_by_default() && !looked_at {
+        let section = Field::Root.key("downstream_mtls");
+        let message = "no policy looks at client certificates: whoever has none gets in all the same";
+        report.warn(&section.key("enforcement"), message, Some("leave the key out: every route then denies them"));
     }
 }
 

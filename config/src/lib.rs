@@ -21,6 +21,7 @@
 
 mod build;
 mod check;
+mod client_trust;
 mod decode;
 mod digest;
 mod environment;
@@ -38,6 +39,7 @@ mod secret;
 mod watch;
 
 pub use build::HEADERS_OF_CLIENTS;
+pub use client_trust::{ClientTrust, DownstreamMtls, Enforcement, NameKind, NamePattern};
 pub use environment::{Environment, ProcessEnvironment};
 pub use load::{Loaded, ReferencedFile, from_text, load};
 pub use model::{

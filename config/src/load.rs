@@ -19,7 +19,7 @@ use crate::files::{FileError, Files, MAX_CONFIG_BYTES, read_settled};
 use crate::model::{Config, Generation};
 use crate::problem::{LoadError, Problem};
 use crate::report::{Fault, Part, Report};
-use crate::schema::{Document, RouteEntry};
+use crate::schema::{Document, DownstreamMtlsSection, RouteEntry};
 
 /// One generation, and the files it was made of.
 #[derive(Clone, Debug)]
@@ -155,7 +155,9 @@ fn parts(report: &mut Report<'_>, text: &str, tree: &Node) -> Option<Parts> {
         Decoded::Whole(document) | Decoded::Partial(document) => Some(document),
         Decoded::Nothing => None,
     };
-    let mut access = Access::new(report, tree);
+    let usual = DownstreamMtlsSection::default();
+    let clients = document.as_ref().map_or(&usual, |document| &document.downstream_mtls);
+    let mut access = Access::new(report, tree, clients);
     let list = Field::Root.key("routes");
     let mut drafts = Vec::with_capacity(entries.len());
     for (index, entry) in entries.into_iter().enumerate() {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::client_trust::DownstreamMtls;
 use crate::provider::Provider;
 use crate::route::Route;
 use crate::secret::SecretText;
@@ -29,6 +30,8 @@ pub struct Config {
     pub listen: Listen,
     /// Certificates of the public listener.
     pub tls: Tls,
+    /// Client certificates on the public listener.
+    pub downstream_mtls: DownstreamMtls,
     /// The sign-in host and what names, cookies and paths look like.
     pub sign_in: SignIn,
     /// Identity providers in the order of the file; never empty if a route needs a sign-in.
@@ -55,6 +58,14 @@ pub struct Config {
     pub routes: Vec<Arc<Route>>,
     /// What `check` warns of in this file; never empty of reasons to look.
     pub warnings: Vec<crate::Warning>,
+}
+
+impl Config {
+    /// Whether a route denies whoever has no valid client certificate, whatever its policy says.
+    #[must_use]
+    pub fn guards(&self, route: &Route) -> bool {
+        route.client_trust.is_some() && self.downstream_mtls.enforcement.denies_by_default()
+    }
 }
 
 /// The content digest of a generation: SHA-256 over the file and every file it references.

@@ -9,7 +9,7 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::model::Certificate;
@@ -23,6 +23,12 @@ pub(crate) enum PemError {
     /// A `CERTIFICATE` that cannot be read.
     #[error("holds a certificate that cannot be read")]
     BadCertificate,
+    /// Not one `X509 CRL` in it.
+    #[error("holds no PEM certificate revocation list")]
+    NoRevocationList,
+    /// An `X509 CRL` that cannot be read.
+    #[error("holds a certificate revocation list that cannot be read")]
+    BadRevocationList,
     /// Not one private key in it.
     #[error("holds no PEM private key")]
     NoKey,
@@ -58,6 +64,13 @@ pub(crate) fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, P
         parse(certificate)?;
     }
     Ok(chain)
+}
+
+/// Every certificate revocation list of a text; at least one. "No list" is never "nothing is revoked".
+pub(crate) fn revocation_lists(text: &str) -> Result<Vec<CertificateRevocationListDer<'static>>, PemError> {
+    let read = CertificateRevocationListDer::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>();
+    let lists = read.map_err(|_not_pem| PemError::BadRevocationList)?;
+    if lists.is_empty() { Err(PemError::NoRevocationList) } else { Ok(lists) }
 }
 
 /// A chain with the key of its first certificate.

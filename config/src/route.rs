@@ -8,6 +8,7 @@ use portcullis_identity::Needs;
 use portcullis_policy::Program;
 use rustls_pki_types::CertificateDer;
 
+use crate::client_trust::ClientTrust;
 use crate::model::Certificate;
 
 /// One entry of `routes`.
@@ -33,6 +34,8 @@ pub struct Route {
     pub policy: Arc<Program>,
     /// `shadow_policy`: what would say who is permitted; judged beside `policy`, never acted upon.
     pub shadow: Option<Arc<Program>>,
+    /// What a client certificate must meet here to be valid; `None`: there is nothing to validate it by.
+    pub client_trust: Option<Arc<ClientTrust>>,
     /// What a session must meet here.
     pub needs: Needs,
     /// The longest pause between two uses of a session here; tightens the session's own.
@@ -235,6 +238,10 @@ pub enum TemplatePart {
     RequestHeader(HeaderName),
     /// `${pomerium.client_cert_fingerprint}`.
     ClientCertificateFingerprint,
+    /// `${pomerium.client_cert_san_dns}`.
+    ClientCertificateDnsNames,
+    /// `${pomerium.client_cert_san_email}`.
+    ClientCertificateEmailAddresses,
 }
 
 /// Deadlines and protocols of a route.

@@ -27,7 +27,7 @@ use crate::published::Published;
 use crate::request_id::RequestIds;
 use crate::sessions::Sessions;
 use crate::shared::{Keys, Shared};
-use crate::tls::{Certificates, Tickets, UnusableCertificate, server_config};
+use crate::tls::{Certificates, Handshakes, Tickets, UnusableCertificate};
 use crate::traffic::Traffic;
 use crate::upstream::{Targets, UnusableUpstream, keep_resolving};
 
@@ -94,7 +94,7 @@ struct Inside {
     shared: Arc<Shared>,
     targets: Arc<Targets>,
     certificates: Arc<ArcSwap<Certificates>>,
-    tls: Arc<rustls::ServerConfig>,
+    tls: Arc<Handshakes>,
     // Locks: the control plane's alone, a request never takes them.
     fallback: Mutex<Option<Certificate>>,
     doubts: Mutex<Option<mpsc::Receiver<Arc<Standing>>>>,
@@ -119,7 +119,9 @@ impl Proxy {
             assertion: assertion_keys(&config, &ring)?,
         };
         let published = Published::new(Arc::clone(&config), None, &targets, &metrics)?;
-        let tls = server_config(Arc::clone(&certificates), Tickets::new(&ring, &clock, &random))?;
+        let tickets = Tickets::new(&ring, &clock, &random);
+        let rules = Arc::clone(gate.snapshot().client_rules());
+        let tls = Arc::new(Handshakes::new(Arc::clone(&certificates), tickets, Arc::clone(&clock), &rules)?);
         let (follower, doubts) = Follower::new();
         let shared = Arc::new(Shared {
             gate,
@@ -156,15 +158,17 @@ impl Proxy {
     /// # Errors
     /// [`ProxyError`]; the old generation stays whole.
     pub fn publish(&self, config: Arc<Config>, snapshot: Snapshot) -> Result<(), ProxyError> {
-        let Inside { shared, targets, certificates, fallback, tls: _, doubts: _ } = &*self.0;
+        let Inside { shared, targets, certificates, fallback, tls, doubts: _ } = &*self.0;
         let fallback = fallback.lock().unwrap_or_else(PoisonError::into_inner);
         let new_certificates = Certificates::new(&config.tls.certificates, fallback.as_ref())?;
         let previous = shared.published.load_full();
         let published = Published::new(config, Some(&previous), targets, &shared.metrics)?;
+        let doors = tls.prepare(snapshot.client_rules())?;
         // Nothing can fail from here on. Upstreams first: a request that the new gate judges finds its own.
         certificates.store(Arc::new(new_certificates));
         shared.published.store(Arc::new(published));
         shared.gate.publish(snapshot);
+        tls.publish(doors);
         shared.generations.fetch_add(1, Ordering::AcqRel);
         shared.follower.published();
         Ok(())

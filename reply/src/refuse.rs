@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use portcullis_gate::{Refusal, RefusalCause};
+use portcullis_gate::{CertificateFault, Refusal, RefusalCause};
 
 use crate::notice::{More, Notice};
 use crate::page::{Account, Action};
@@ -21,13 +21,14 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// (`fresh_account` of the sealed request); it is offered where another account could help.
 ///
 /// 403 for what the policy forbids, 404 where no route serves the host and path, 400 for an encoded slash,
-/// 503 where a session cannot be looked up. `X-…-Intercepted-Response: true` marks all of them.
+/// 503 where a session cannot be looked up, 495 for want of a valid client certificate. `X-…-Intercepted-Response: true` marks all of them.
 #[must_use]
 pub fn refuse(caller: &Caller<'_>, refusal: &Refusal, switch_account_url: Option<&str>) -> Response<Bytes> {
     match refusal.cause {
         RefusalCause::NoRoute => no_route(caller),
         RefusalCause::EncodedSlash => fault::encoded_slash(caller),
         RefusalCause::Unavailable => session_unknown(caller),
+        RefusalCause::ClientCertificate(fault) => certificate_wanted(caller, fault),
         RefusalCause::Forbidden => denied(caller, refusal, switch_account_url, Denied::FORBIDDEN),
         RefusalCause::NeedUnmet => denied(caller, refusal, switch_account_url, Denied::NEED_UNMET),
     }
@@ -94,6 +95,57 @@ fn denied(
             actions,
             ..More::default()
         },
+    }
+    .answer(caller)
+}
+
+/// A sign-in would not help, and neither would another account.
+fn certificate_wanted(caller: &Caller<'_>, fault: CertificateFault) -> Response<Bytes> {
+    let (kind, title, detail) = match fault {
+        CertificateFault::Missing => (
+            "client-certificate-missing",
+            "This site asks for a client certificate",
+            "Your browser sent none, and nobody is let in here without one.",
+        ),
+        CertificateFault::Expired => (
+            "client-certificate-expired",
+            "Your client certificate has expired",
+            "The certificate that your browser sent is past its time.",
+        ),
+        CertificateFault::NotYetValid => (
+            "client-certificate-not-yet-valid",
+            "Your client certificate is not valid yet",
+            "The certificate that your browser sent is before its time.",
+        ),
+        CertificateFault::Revoked => (
+            "client-certificate-revoked",
+            "Your client certificate was revoked",
+            "Whoever issued the certificate that your browser sent has called it back.",
+        ),
+        CertificateFault::UnknownIssuer
+        | CertificateFault::TooDeep
+        | CertificateFault::Name
+        | CertificateFault::Purpose
+        | CertificateFault::Broken => (
+            "client-certificate-not-accepted",
+            "Your client certificate is not accepted here",
+            "The certificate that your browser sent is not one of those this site believes.",
+        ),
+    };
+    Notice {
+        // As nginx and the reference have it: a handshake's failure told after the handshake.
+        status: StatusCode::from_u16(495).unwrap_or(StatusCode::FORBIDDEN),
+        grpc: grpc::Status::PermissionDenied,
+        kind,
+        label: "Client certificate",
+        title: title.into(),
+        detail: detail.into(),
+        advice: Some(
+            "Install the certificate that whoever runs this site gave you, close every window of your browser, and \
+             try again. Quote the request id when you ask for help."
+                .into(),
+        ),
+        more: More { actions: Action::again(caller), ..More::default() },
     }
     .answer(caller)
 }

@@ -2,6 +2,7 @@
 
 mod around;
 mod certificates;
+mod client_certificates;
 mod global;
 pub(crate) mod keys;
 mod policy;

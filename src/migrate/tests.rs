@@ -117,7 +117,7 @@ fn a_pomerium_file_runs_as_it_is_unless_protection_is_lost() {
     assert_eq!(loaded.files[0].path, path);
     let secret = scene.folder().join("state/pomerium/idp-google");
     assert!(loaded.files.iter().any(|file| file.path == secret));
-    let path = scene.write("bad.yaml", &format!("{good}downstream_mtls: {{ca_file: /x}}\n"));
+    let path = scene.write("bad.yaml", &format!("{good}allow_list: [a]\n"));
     let refused = load_pomerium(&path, Losses::Refuse, &scene.variables).unwrap_err();
     assert!(matches!(refused, RunError::Losses { .. }));
     assert!(load_pomerium(&path, Losses::Accept, &scene.variables).is_ok());

@@ -96,7 +96,7 @@ pub(crate) fn judge(site: &Site, ask: &Ask) -> Judged {
     let shadow = site.gate().shadow(&verdict, &view, &presented, ask.now).map(|shadowed| shadowed.shadow);
     let mut judged = explained(&verdict, Arc::clone(&route), &view, ask);
     judged.shadow = route.shadow.as_ref().zip(shadow).map(|(policy, answer)| {
-        let explanation = reading(ask, &view).explain(policy, ask.subject.as_ref());
+        let explanation = reading(ask, &view, &route).explain(policy, ask.subject.as_ref());
         let (outcome, _) = with_records((answer.into(), Why::Policy), &explanation.decision, ask);
         OnTrial { outcome, explanation }
     });
@@ -174,12 +174,13 @@ fn explained(verdict: &Verdict, route: Arc<Route>, view: &RequestView<'_>, ask: 
                 return Judged::without_policy(Outcome::Deny, Why::EncodedSlash, Some(route));
             }
             RefusalCause::NoRoute => (Outcome::Deny, Why::NoRoute),
-            RefusalCause::Forbidden | RefusalCause::NeedUnmet | RefusalCause::Unavailable => {
-                (Outcome::Deny, Why::Policy)
-            }
+            RefusalCause::Forbidden
+            | RefusalCause::ClientCertificate(_)
+            | RefusalCause::NeedUnmet
+            | RefusalCause::Unavailable => (Outcome::Deny, Why::Policy),
         },
     };
-    let reading = reading(ask, view);
+    let reading = reading(ask, view, &route);
     let with_subject = reading.explain(&route.policy, ask.subject.as_ref());
     // A session that lacks something does not count: then the gate decided as about nobody.
     let counted = !ask.records.is_empty() || verdict.decision() == Some(&with_subject.decision);
@@ -194,8 +195,8 @@ struct Reading<'a> {
     request: Request<'a>,
 }
 
-fn reading<'a>(ask: &'a Ask, view: &'a RequestView<'_>) -> Reading<'a> {
-    Reading { ask, request: view.policy_request() }
+fn reading<'a>(ask: &'a Ask, view: &'a RequestView<'_>, route: &Route) -> Reading<'a> {
+    Reading { ask, request: view.policy_request(route.client_trust.as_deref(), ask.now) }
 }
 
 impl Reading<'_> {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use portcullis_config::{Config, LoadError, ProcessEnvironment, Route};
 use portcullis_gate::{BuildError, Gate, Snapshot};
 use portcullis_policy::yaml::{self, Node};
-use portcullis_policy::{Diagnostic, SharedPolicies, compile_route, compile_shadow};
+use portcullis_policy::{
+    Diagnostic, SharedPolicies, compile_guarded_route, compile_guarded_shadow, compile_route, compile_shadow,
+};
 
 use crate::policy::{inline, reduced};
 
@@ -129,14 +131,17 @@ fn placed(mut config: Arc<Config>, tree: &Node) -> Option<Arc<Config>> {
         None => SharedPolicies::default(),
     };
     let nodes = tree.get("routes")?.as_list()?;
+    let guarded: Vec<bool> = config.routes.iter().map(|route| config.guards(route)).collect();
     let routes = &mut Arc::get_mut(&mut config)?.routes;
     if routes.len() != nodes.len() {
         return None;
     }
-    for (route, node) in routes.iter_mut().zip(nodes) {
+    for ((route, node), guarded) in routes.iter_mut().zip(nodes).zip(guarded) {
         let route = Arc::get_mut(route)?;
-        route.policy = compile_route(node, &shared).ok()?.program;
-        route.shadow = compile_shadow(node, &shared).ok()?.map(|compiled| compiled.program);
+        let policy = if guarded { compile_guarded_route } else { compile_route };
+        let shadow = if guarded { compile_guarded_shadow } else { compile_shadow };
+        route.policy = policy(node, &shared).ok()?.program;
+        route.shadow = shadow(node, &shared).ok()?.map(|compiled| compiled.program);
         route.line = node.place().line;
     }
     Some(config)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use portcullis_config::{EncodedSlashes, Route};
 use portcullis_identity::{Needs, Session, Timestamp};
-use portcullis_policy::{Decision, Effect, Facts, Program, Request};
+use portcullis_policy::{Decision, Effect, Facts, Program, Reason, Request, Ternary};
 
 use crate::table::RouteTable;
 use crate::{
@@ -44,7 +44,8 @@ impl Gate {
     /// The first cause for which the head has no single meaning.
     pub fn read<'a>(&self, head: &RequestHead<'a>) -> Result<RequestView<'a>, Malformed> {
         let snapshot = self.snapshot.load();
-        RequestView::read(head, &snapshot.config().limits, &snapshot.config().sign_in, snapshot.table())
+        let (limits, sign_in) = (&snapshot.config().limits, &snapshot.config().sign_in);
+        RequestView::read(head, limits, sign_in, snapshot.table(), snapshot.client_rules())
     }
 
     /// Finds the route and decides, by one generation: the table of design §3. No lock, no allocation, no I/O.
@@ -80,14 +81,15 @@ impl Gate {
             Outcome::Challenge { missing, needs } => {
                 Verdict::Challenge(Challenge { route, needs, missing, session, clear_cookie, decision, generation })
             }
-            Outcome::Refuse(cause) => Verdict::Refuse(Refusal {
-                cause,
-                route: Some(route),
-                session,
-                decision: Some(decision),
-                clear_cookie,
-                generation,
-            }),
+            Outcome::Refuse(cause) => {
+                let trust = route.client_trust.as_deref();
+                let cause = match view.client_certificate().fault(trust, now) {
+                    Some(fault) if is_about_the_certificate(&decision) => RefusalCause::ClientCertificate(fault),
+                    Some(_) | None => cause,
+                };
+                let (route, decision) = (Some(route), Some(decision));
+                Verdict::Refuse(Refusal { cause, route, session, decision, clear_cookie, generation })
+            }
         }
     }
 
@@ -162,7 +164,7 @@ impl Asked<'_> {
     /// `;parameters` off or not, and neither reading may get more than the other.
     fn of(&self, route: &Arc<Route>, policy: &Program, table: &RouteTable) -> Judgement {
         let Self { view, standing, now } = self;
-        let request = view.policy_request();
+        let request = view.policy_request(route.client_trust.as_deref(), *now);
         let mut judgement = judge((route, policy), &request, standing, *now);
         if let Some(bare) = view.canonical_path().without_parameters() {
             let found = |bare: &CanonicalPath<'_>| table.find(view.host(), view.port(), bare);
@@ -261,6 +263,12 @@ fn judge_subject(decision: Decision) -> Judgement {
         Effect::Deny => Outcome::Refuse(RefusalCause::Forbidden),
     };
     Judgement { outcome, decision }
+}
+
+/// Whether a rule denies for want of a valid client certificate.
+fn is_about_the_certificate(decision: &Decision) -> bool {
+    let about = [Reason::ClientCertificateRequired, Reason::InvalidClientCertificate];
+    decision.deny == Ternary::True && about.into_iter().any(|reason| decision.reasons.contains(reason))
 }
 
 /// A decision without a subject.

@@ -1,10 +1,10 @@
 //! What the edge hands over: the head of a request as it was read, nothing believed yet.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use http::{HeaderMap, Method, Version};
-use portcullis_policy::Leaf;
+
+use crate::PresentedCertificate;
 
 /// The head of a request as it came, borrowed from whoever read it.
 #[derive(Clone, Debug)]
@@ -35,16 +35,4 @@ pub struct TlsFacts<'a> {
     pub server_name: Option<&'a str>,
     /// The client's certificate.
     pub client_certificate: PresentedCertificate,
-}
-
-/// A client certificate and what validation said of it. Cloning copies a pointer.
-#[derive(Clone, Debug, Default)]
-pub enum PresentedCertificate {
-    /// None was presented.
-    #[default]
-    Absent,
-    /// One that did not pass validation, or for which there was nothing to validate against.
-    Unverified(Arc<Leaf>),
-    /// One that chains to the client CA of the listener.
-    Verified(Arc<Leaf>),
 }

@@ -39,6 +39,7 @@ pub(crate) fn route(host: &str, path: config::PathPattern, policy: &Arc<Program>
         action: config::Action::Respond { status: StatusCode::OK, body: "".into() },
         policy: Arc::clone(policy),
         shadow: None,
+        client_trust: None,
         needs: Needs::default(),
         idle: None,
         headers: config::HeaderEdits {
@@ -78,6 +79,7 @@ pub(crate) fn config(routes: Vec<config::Route>) -> config::Config {
             telemetry: None,
         },
         tls: config::Tls { certificates: Vec::new() },
+        downstream_mtls: config::DownstreamMtls { trust: None, enforcement: config::Enforcement::default() },
         sign_in: sign_in(config::Namespace::Portcullis),
         providers: Vec::new(),
         session: config::SessionLimits { lifetime: Duration::from_secs(14 * 3600), idle: None },

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use portcullis_config::{Config, Generation, Route};
 
-use crate::IdentityHeaders;
 use crate::table::RouteTable;
+use crate::{ClientRules, IdentityHeaders};
 
 /// Everything a decision reads of one generation. Immutable; published whole by [`Gate::publish`](crate::Gate::publish).
 #[derive(Debug)]
@@ -14,6 +14,7 @@ pub struct Snapshot {
     config: Arc<Config>,
     table: RouteTable,
     identity: Arc<IdentityHeaders>,
+    client_rules: Arc<ClientRules>,
 }
 
 /// Why a configuration cannot be served. The generation before it stays.
@@ -55,7 +56,8 @@ impl Snapshot {
         });
         let table = RouteTable::build(routes.collect())?;
         let identity = Arc::new(IdentityHeaders::new(config.sign_in.namespace, &config.assertion));
-        Ok(Self { config: Arc::clone(config), table, identity })
+        let client_rules = Arc::new(ClientRules::new(config));
+        Ok(Self { config: Arc::clone(config), table, identity, client_rules })
     }
 
     /// The configuration this was built of.
@@ -80,6 +82,12 @@ impl Snapshot {
     #[must_use]
     pub const fn identity_headers(&self) -> &Arc<IdentityHeaders> {
         &self.identity
+    }
+
+    /// What each host asks of client certificates.
+    #[must_use]
+    pub const fn client_rules(&self) -> &Arc<ClientRules> {
+        &self.client_rules
     }
 
     pub(crate) const fn table(&self) -> &RouteTable {

@@ -6,7 +6,7 @@ use portcullis_config::{Generation, Route};
 use portcullis_identity::{Needs, Session};
 use portcullis_policy::Decision;
 
-use crate::IdentityHeaders;
+use crate::{CertificateFault, IdentityHeaders};
 
 /// What the request presented, after the credential was checked and its session looked up.
 #[derive(Clone, Debug)]
@@ -129,6 +129,8 @@ pub enum RefusalCause {
     EncodedSlash,
     /// The policy forbids it, or nothing allows it.
     Forbidden,
+    /// The policy forbids it for want of a valid client certificate.
+    ClientCertificate(CertificateFault),
     /// A sign-in was just made for what is missing, and it is missing still: asking again would be a loop.
     NeedUnmet,
     /// Whether it is permitted hangs on a session that cannot be looked up now.
@@ -246,6 +248,7 @@ impl RefusalCause {
             Self::NoRoute => "no_route",
             Self::EncodedSlash => "encoded_slash",
             Self::Forbidden => "forbidden",
+            Self::ClientCertificate(_) => "client_certificate",
             Self::NeedUnmet => "need_unmet",
             Self::Unavailable => "unavailable",
         }

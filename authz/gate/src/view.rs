@@ -5,13 +5,15 @@ use std::net::IpAddr;
 
 use http::header::HOST;
 use http::{Method, Version};
-use portcullis_config::{Limits, SignIn};
-use portcullis_policy::{ClientCertificate, Request};
+use portcullis_config::{ClientTrust, Limits, SignIn};
+use portcullis_identity::Timestamp;
+use portcullis_policy::Request;
 
 use crate::client_address::client_address;
 use crate::table::RouteTable;
 use crate::{
-    Audience, CanonicalHost, CanonicalPath, Destination, Malformed, PresentedCertificate, RequestHead, framing, upgrade,
+    Audience, CanonicalHost, CanonicalPath, ClientRules, Destination, Malformed, PresentedCertificate, RequestHead,
+    framing, upgrade,
 };
 
 /// The parsed head of a request. What it says is what was judged, and what is to be sent.
@@ -47,11 +49,12 @@ impl<'a> RequestView<'a> {
         limits: &Limits,
         sign_in: &SignIn,
         table: &RouteTable,
+        clients: &ClientRules,
     ) -> Result<Self, Malformed> {
         framing::check(head, limits)?;
         let target = Target::parse(head)?;
         let host = host(head, target.authority)?;
-        check_server_name(head, &host)?;
+        check_server_name(head, &host, clients)?;
         let websocket = upgrade::is_websocket(head)?;
         let client_address = client_address(head.peer, head.headers, &limits.trusted_proxies)?;
         let sent_port = host.port();
@@ -174,27 +177,16 @@ impl<'a> RequestView<'a> {
         self.audience
     }
 
-    /// The request as policies see it.
+    /// The request as policies see it at this instant, on a route where client certificates are validated by this.
     #[must_use]
-    pub fn policy_request(&self) -> Request<'_> {
-        // A certificate that is absent or unverified would be invalid only where a route has a client CA to
-        // validate it by. None has yet; what was presented anyway speaks for nobody.
-        let client_certificate = match self.client_certificate() {
-            PresentedCertificate::Absent => ClientCertificate { presented: false, valid: true, leaf: None },
-            PresentedCertificate::Unverified(leaf) => {
-                ClientCertificate { presented: true, valid: false, leaf: Some(leaf) }
-            }
-            PresentedCertificate::Verified(leaf) => {
-                ClientCertificate { presented: true, valid: true, leaf: Some(leaf) }
-            }
-        };
+    pub fn policy_request(&self, trust: Option<&ClientTrust>, now: Timestamp) -> Request<'_> {
         Request {
             method: self.method().as_str(),
             host: self.host(),
             path: self.decoded_path(),
             client_address: self.client_address(),
             cors_preflight: self.audience() == Audience::Preflight,
-            client_certificate,
+            client_certificate: self.client_certificate.facts(trust, now),
             mcp_tool: None,
         }
     }
@@ -272,26 +264,14 @@ fn host<'a>(head: &RequestHead<'a>, target: Option<(CanonicalHost<'a>, u16)>) ->
 
 /// The place where a connection made for one host is kept from serving another: where the host that was named
 /// in the handshake and the host of the request ask for different client certificates, the request is
-/// misdirected. No route can ask for client certificates of its own yet, so every host has the same rules and
-/// nothing is refused but a server name that is no name.
-fn check_server_name(head: &RequestHead<'_>, host: &CanonicalHost<'_>) -> Result<(), Malformed> {
+/// misdirected. Whether a certificate is valid is the route's affair; this is about the client having been asked.
+fn check_server_name(head: &RequestHead<'_>, host: &CanonicalHost<'_>, clients: &ClientRules) -> Result<(), Malformed> {
     let Some(server_name) = head.tls.server_name else { return Ok(()) };
-    let server_name = CanonicalHost::parse(server_name).map_err(|_| Malformed::Misdirected)?;
-    if client_certificate_rules(server_name.name()) == client_certificate_rules(host.name()) {
-        Ok(())
-    } else {
-        Err(Malformed::Misdirected)
+    if server_name == host.name() {
+        return Ok(());
     }
-}
-
-/// What a host asks of client certificates.
-#[derive(PartialEq, Eq)]
-enum ClientCertificateRules {
-    NotAsked,
-}
-
-const fn client_certificate_rules(_host: &str) -> ClientCertificateRules {
-    ClientCertificateRules::NotAsked
+    let server_name = CanonicalHost::parse(server_name).map_err(|_| Malformed::Misdirected)?;
+    if clients.are_alike(server_name.name(), host.name()) { Ok(()) } else { Err(Malformed::Misdirected) }
 }
 
 #[cfg(test)]

@@ -1,10 +1,15 @@
 //! Client certificates: what a policy reads of one, and the matcher over it.
 
+use std::net::IpAddr;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::ClientCertificate;
 use crate::matcher::StringMatcher;
+
+/// The type of a user principal name, `szOID_NT_PRINCIPAL_NAME`.
+const USER_PRINCIPAL_NAME: &str = "1.3.6.1.4.1.311.20.2.3";
 
 /// A leaf certificate, reduced to what policies read. Parsed once per connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +19,8 @@ pub struct Leaf {
     dns: Box<[Box<str>]>,
     email: Box<[Box<str>]>,
     uri: Box<[Box<str>]>,
+    ip: Box<[IpAddr]>,
+    principal: Box<[Box<str>]>,
 }
 
 /// Why a text is not a certificate.
@@ -50,6 +57,7 @@ impl Leaf {
             return Err(LeafError::NotX509);
         }
         let (mut dns, mut email, mut uri) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut ip, mut principal) = (Vec::new(), Vec::new());
         let names = certificate.subject_alternative_name().map_err(|_| LeafError::NotX509)?;
         for name in names.iter().flat_map(|names| &names.value.general_names) {
             if let GeneralName::DNSName(name) = name {
@@ -58,11 +66,16 @@ impl Leaf {
                 email.push(Box::from(*name));
             } else if let GeneralName::URI(name) = name {
                 uri.push(Box::from(*name));
+            } else if let GeneralName::IPAddress(bytes) = name {
+                ip.extend(address(bytes));
+            } else if let GeneralName::OtherName(kind, value) = name {
+                principal.extend(principal_name(&kind.to_id_string(), value).map(Box::from));
             }
         }
         let (dns, email, uri) = (dns.into(), email.into(), uri.into());
         let spki_hash = sha256(certificate.public_key().raw);
-        Ok(Self { fingerprint: sha256(der), spki_hash, dns, email, uri })
+        let (ip, principal) = (ip.into(), principal.into());
+        Ok(Self { fingerprint: sha256(der), spki_hash, dns, email, uri, ip, principal })
     }
 
     /// SHA-256 of the whole certificate.
@@ -94,6 +107,40 @@ impl Leaf {
     pub fn uris(&self) -> &[Box<str>] {
         &self.uri
     }
+
+    /// The IP addresses among the subject's alternative names.
+    #[must_use]
+    pub fn ip_addresses(&self) -> &[IpAddr] {
+        &self.ip
+    }
+
+    /// The user principal names of Active Directory among the subject's alternative names.
+    #[must_use]
+    pub fn user_principal_names(&self) -> &[Box<str>] {
+        &self.principal
+    }
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let four = <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from);
+    four.or_else(|| <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from))
+}
+
+/// The text of a user principal name: an `otherName` of Microsoft's type, whose value is an explicitly tagged
+/// UTF8String.
+fn principal_name<'a>(kind: &str, value: &'a [u8]) -> Option<&'a str> {
+    let text = content(content(value, 0xa0)?, 0x0c)?;
+    std::str::from_utf8(text).ok().filter(|_| kind == USER_PRINCIPAL_NAME)
+}
+
+/// The content of one DER element of at most 255 bytes that is all there is.
+fn content(element: &[u8], tag: u8) -> Option<&[u8]> {
+    let (found, rest) = element.split_first()?;
+    let (length, rest) = match rest.split_first()? {
+        (0x81, rest) => rest.split_first()?,
+        (length, rest) => (length, rest),
+    };
+    (*found == tag && rest.len() == usize::from(*length)).then_some(rest)
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {

@@ -16,7 +16,10 @@ use crate::program::{Action, Operator, OperatorKind, Program, Rule, Source};
 use crate::yaml::{Entry, Kind, Node};
 use crate::{Diagnostic, Ternary};
 
-pub use route::{ACCESS_KEYS, SHADOW_KEY, SharedPolicies, compile_route, compile_shadow};
+pub use route::{
+    ACCESS_KEYS, SHADOW_KEY, SharedPolicies, compile_guarded_route, compile_guarded_shadow, compile_route,
+    compile_shadow,
+};
 
 /// The most rules of one policy.
 pub(crate) const MAX_RULES: usize = 10_000;

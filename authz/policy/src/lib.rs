@@ -33,7 +33,10 @@ pub mod eval;
 pub mod yaml;
 
 pub use certificate::{Leaf, LeafError};
-pub use compile::{ACCESS_KEYS, Compiled, SHADOW_KEY, SharedPolicies, compile_policy, compile_route, compile_shadow};
+pub use compile::{
+    ACCESS_KEYS, Compiled, SHADOW_KEY, SharedPolicies, compile_guarded_route, compile_guarded_shadow, compile_policy,
+    compile_route, compile_shadow,
+};
 pub use diagnostic::{Diagnostic, nearest};
 pub use explain::{ExplainedCriterion, ExplainedOperator, ExplainedRule, Explanation};
 pub use facts::{ClientCertificate, Facts, Request};

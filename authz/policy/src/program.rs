@@ -166,8 +166,25 @@ impl Program {
     /// Whether a rule looks at who asks: without one, no sign-in can change the answer.
     #[must_use]
     pub fn asks_who(&self) -> bool {
+        self.criteria().any(Criterion::is_about_the_subject)
+    }
+
+    /// Whether a rule looks at the client certificate.
+    #[must_use]
+    pub fn reads_client_certificate(&self) -> bool {
+        self.criteria()
+            .any(|criterion| matches!(criterion, Criterion::ClientCertificate(_) | Criterion::InvalidClientCertificate))
+    }
+
+    /// Whether a rule looks at the tool that an MCP request calls.
+    #[must_use]
+    pub fn reads_mcp_tool(&self) -> bool {
+        self.criteria().any(|criterion| matches!(criterion, Criterion::McpTool(_)))
+    }
+
+    fn criteria(&self) -> impl Iterator<Item = &Criterion> {
         let operators = self.rules.iter().flat_map(|rule| &rule.operators);
-        operators.flat_map(|operator| &operator.criteria).any(Criterion::is_about_the_subject)
+        operators.flat_map(|operator| &operator.criteria)
     }
 }
 

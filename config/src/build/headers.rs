@@ -23,7 +23,15 @@ const OF_THE_CONNECTION: [&str; 9] = [
 ];
 
 /// Tokens by their name behind `pomerium.` or `portcullis.`.
-const TOKENS: [&str; 5] = ["access_token", "id_token", "jwt", "client_cert_fingerprint", "request.headers[\"NAME\"]"];
+const TOKENS: [&str; 7] = [
+    "access_token",
+    "id_token",
+    "jwt",
+    "client_cert_fingerprint",
+    "client_cert_san_dns",
+    "client_cert_san_email",
+    "request.headers[\"NAME\"]",
+];
 
 /// The keys of a route that edit headers.
 #[derive(Debug)]
@@ -191,6 +199,8 @@ fn token(text: &str) -> Result<TemplatePart, Fault> {
         Some("id_token") => Ok(TemplatePart::IdToken),
         Some("jwt") => Ok(TemplatePart::Assertion),
         Some("client_cert_fingerprint") => Ok(TemplatePart::ClientCertificateFingerprint),
+        Some("client_cert_san_dns") => Ok(TemplatePart::ClientCertificateDnsNames),
+        Some("client_cert_san_email") => Ok(TemplatePart::ClientCertificateEmailAddresses),
         Some(other) => requested_header(other).unwrap_or_else(|| Err(unknown(text, Some(other)))),
         None => Err(unknown(text, None)),
     }
@@ -236,6 +246,10 @@ mod tests {
                 vec![TemplatePart::RequestHeader(HeaderName::from_static("x-id"))],
             ),
             ("${pomerium.client_cert_fingerprint}", vec![TemplatePart::ClientCertificateFingerprint]),
+            (
+                "${pomerium.client_cert_san_dns}${pomerium.client_cert_san_email}",
+                vec![TemplatePart::ClientCertificateDnsNames, TemplatePart::ClientCertificateEmailAddresses],
+            ),
         ] {
             assert_eq!(template(text).unwrap(), HeaderTemplate(expected), "{text}");
         }

@@ -4,6 +4,7 @@
 mod access;
 mod action;
 mod assertion;
+mod client_trust;
 mod headers;
 pub(crate) mod host;
 mod path;
@@ -66,6 +67,7 @@ pub(crate) fn config(build: &mut Build<'_>, parts: Parts) -> Option<Config> {
         directories,
         listen,
         tls,
+        downstream_mtls,
         sign_in,
         providers,
         session,
@@ -93,19 +95,23 @@ pub(crate) fn config(build: &mut Build<'_>, parts: Parts) -> Option<Config> {
     let at = Field::Root.key("upstreams");
     let response_headers =
         headers::response_headers(build, &at.key("set_response_headers"), &upstreams.set_response_headers);
+    let clients = client_trust::clients(build, downstream_mtls);
     let around = route::Surroundings {
         public_port: listen.public_port,
         ours: headers::Ours::new(sign_in.namespace, &assertion),
         upstreams: &upstreams,
         response_headers: &response_headers,
         providers: &provider_names,
+        clients: &clients,
     };
-    let routes = route::routes(build, drafts, &around).into_iter().map(Arc::new).collect();
+    let routes = route::routes(build, drafts, &around);
+    clients.look_for_roots(build, &routes);
     let providers = provider::providers(build, providers);
     let secret = section::secret(build, secret.as_ref(), &directories, &siblings)?;
     Some(Config {
         generation: Generation([0; 32]),
         tls: section::tls(build, tls),
+        downstream_mtls: clients.mtls,
         session: section::session(build, &session),
         replica: section::replica(build, &replica),
         storage: section::storage(build, storage, &directories),
@@ -120,7 +126,7 @@ pub(crate) fn config(build: &mut Build<'_>, parts: Parts) -> Option<Config> {
         secret,
         assertion,
         siblings,
-        routes,
+        routes: routes.into_iter().map(Arc::new).collect(),
         warnings: Vec::new(),
     })
 }

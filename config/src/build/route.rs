@@ -1,6 +1,7 @@
 //! Routes: which requests, who may, and what happens to them.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use http::{HeaderName, HeaderValue};
 use portcullis_identity::{Needs, ProviderName};
 use portcullis_policy::Program;
 
+use super::client_trust::Clients;
 use super::headers::{HeaderKeys, Ours};
 use super::path::{self, PathKeys};
 use super::upstream::{ForwardKeys, HostKeys};
@@ -18,8 +20,8 @@ use crate::field::Field;
 use crate::report::Fault;
 use crate::route::{Action, EncodedSlashes, ExchangeRules, HostPattern, PathPattern, Route};
 use crate::schema::{
-    EncodedSlashesName, OneOrMany, Period, ReadByPolicy, RedirectEntry, ResponseEntry, RouteEntry, RouteSession,
-    UpstreamsSection,
+    EncodedSlashesName, OneOrMany, PemText, Period, ReadByPolicy, RedirectEntry, ResponseEntry, RouteEntry,
+    RouteSession, UpstreamsSection,
 };
 
 /// The longest name of a route.
@@ -38,6 +40,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) response_headers: &'a [(HeaderName, HeaderValue)],
     /// The names of `providers`, whether or not the rest of them is right.
     pub(crate) providers: &'a [String],
+    /// What clients' certificates must meet.
+    pub(crate) clients: &'a Clients,
 }
 
 /// A route as it stands in the file, with what was found out about it already.
@@ -94,6 +98,7 @@ struct Sorted {
     action: ActionKeys,
     headers: HeaderKeys,
     exchange: ExchangeKeys,
+    client_roots: (Option<PemText>, Option<PathBuf>),
     providers: OneOrMany<String>,
     session: RouteSession,
 }
@@ -159,6 +164,8 @@ fn sort(entry: RouteEntry, usual: &UpstreamsSection) -> Sorted {
         tls_client_cert_file,
         tls_client_key,
         tls_client_key_file,
+        tls_downstream_client_ca,
+        tls_downstream_client_ca_file,
         encoded_slashes,
         keep_fragment,
         show_error_details,
@@ -197,6 +204,7 @@ fn sort(entry: RouteEntry, usual: &UpstreamsSection) -> Sorted {
             keep_fragment,
             show_error_details,
         },
+        client_roots: (tls_downstream_client_ca, tls_downstream_client_ca_file),
         providers,
         session,
     }
@@ -204,12 +212,13 @@ fn sort(entry: RouteEntry, usual: &UpstreamsSection) -> Sorted {
 
 fn route(build: &mut Build<'_>, at: &Field<'_>, draft: Draft, around: &Surroundings<'_>) -> Option<Route> {
     let Draft { index: _, entry, policy, shadow, digest } = draft;
-    let Sorted { name, description, from, paths, action, headers, exchange, providers, session } =
+    let Sorted { name, description, from, paths, action, headers, exchange, client_roots, providers, session } =
         sort(entry, around.upstreams);
     let target = build.report.take(&at.key("from"), host::from(&from));
     let path = path::pattern(build, at, paths);
     let headers = headers::edits(build, at, &headers, around.response_headers, &around.ours);
     let exchange = self::exchange(&exchange, around.upstreams);
+    let client_trust = around.clients.of_route(build, at, client_roots);
     let (needs, idle) = needs(build, at, providers, session, around);
     let name_given = name.map(|name| build.report.take(&at.key("name"), route_name(name)));
     // With a wrong path, the rest is still looked at.
@@ -231,6 +240,7 @@ fn route(build: &mut Build<'_>, at: &Field<'_>, draft: Draft, around: &Surroundi
         action,
         policy,
         shadow,
+        client_trust,
         needs,
         idle,
         headers,
@@ -379,6 +389,7 @@ fn route_digest(route: &Route, around: &Surroundings<'_>) -> [u8; 32] {
     for limit in [timeout, idle_timeout] {
         digest.part(&limit.map_or(u128::MAX, |limit| limit.as_millis()).to_be_bytes());
     }
+    digest.part(route.client_trust.as_ref().map(|trust| trust.digest).unwrap_or_default().as_slice());
     digest.part(&[u8::from(route.headers.pass_identity)]);
     for (name, value) in &route.headers.set_response {
         digest.part(name.as_str().as_bytes()).part(value.as_bytes());

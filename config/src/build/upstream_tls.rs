@@ -120,7 +120,7 @@ pub(crate) fn tls(build: &mut Build<'_>, at: &Field<'_>, keys: TlsKeys, secure: 
 }
 
 /// The text under one of two keys: in the file, or its file.
-fn one_of(
+pub(super) fn one_of(
     build: &mut Build<'_>,
     at: &Field<'_>,
     [inline_key, file_key]: [&str; 2],
@@ -141,7 +141,7 @@ fn one_of(
 }
 
 /// Something is wrong, and the report says what.
-struct Reported;
+pub(super) struct Reported;
 
 /// Which connections may be shared.
 fn tls_digest(tls: &UpstreamTls) -> [u8; 32] {

@@ -44,8 +44,10 @@ const ADVICE: &[(&str, &str)] = &[
     ("kubernetes_service_account_token", "not supported"),
     ("kubernetes_service_account_token_file", "not supported"),
     ("allow_spdy", "not supported"),
-    ("tls_downstream_client_ca", "client certificates are not supported yet"),
-    ("downstream_mtls", "client certificates are not supported yet"),
+    ("client_ca", "write `downstream_mtls: {ca: …}`"),
+    ("client_ca_file", "write `downstream_mtls: {ca_file: PATH}`"),
+    ("client_crl", "write `downstream_mtls: {crl: …}`"),
+    ("client_crl_file", "write `downstream_mtls: {crl_file: PATH}`"),
     ("mcp", "not supported"),
 ];
 

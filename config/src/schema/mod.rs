@@ -1,11 +1,13 @@
 //! The file's shape, as serde reads it and as editors see it: nothing here is resolved or checked beyond it.
 
+mod client_certificates;
 mod provider;
 mod reference;
 mod route;
 mod scalar;
 mod section;
 
+pub(crate) use client_certificates::{DownstreamMtlsSection, EnforcementName, NameEntry};
 pub(crate) use provider::{ClaimNames, ClientAuthName, ProviderEntry};
 pub(crate) use reference::{PemFile, PemText, Reference};
 pub(crate) use route::{EncodedSlashesName, RedirectEntry, ResponseEntry, RouteEntry, RouteSession, UpstreamText};
@@ -38,6 +40,9 @@ pub(crate) struct Document {
     /// Certificates of the public listener.
     #[serde(default)]
     pub(crate) tls: TlsSection,
+    /// Client certificates on the public listener.
+    #[serde(default)]
+    pub(crate) downstream_mtls: DownstreamMtlsSection,
     /// The host people sign in on.
     #[serde(default)]
     pub(crate) sign_in: SignInSection,

@@ -141,6 +141,12 @@ pub(crate) struct RouteEntry {
     /// The file of such a key.
     #[serde(default)]
     pub(crate) tls_client_key_file: Option<PathBuf>,
+    /// Roots of clients' certificates here, in place of `downstream_mtls.ca`, as PEM or PEM in base64.
+    #[serde(default)]
+    pub(crate) tls_downstream_client_ca: Option<PemText>,
+    /// The file of such roots.
+    #[serde(default)]
+    pub(crate) tls_downstream_client_ca_file: Option<PathBuf>,
     /// What becomes of `%2F` in a path: `refuse` (default) or `keep`.
     #[serde(default)]
     pub(crate) encoded_slashes: EncodedSlashesName,

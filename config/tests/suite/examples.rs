@@ -20,7 +20,8 @@ fn adapted(scene: &Scene, text: &str) -> PathBuf {
     }
     let hosts = ["*.corp.test", "auth.corp.test", "wiki.example.com", "auth.example.com", "status.example.com"];
     let made = rcgen::generate_simple_self_signed(hosts.map(str::to_owned)).unwrap();
-    for name in ["site.pem", "tls.pem", "ca.pem", "client.pem"] {
+    scene.secret("clients.crl", &crate::client_certificates::revocation_list());
+    for name in ["site.pem", "tls.pem", "ca.pem", "client.pem", "clients-ca.pem"] {
         scene.secret(name, &made.cert.pem());
     }
     for name in ["site.key", "tls.key", "client.key", "assertion.pem"] {

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod accepted;
 #[cfg(test)]
+mod client_certificates;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod files;

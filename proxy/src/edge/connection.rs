@@ -18,6 +18,7 @@ use pingora_core::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
     UniqueIDType,
 };
+use portcullis_gate::PresentedCertificate;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufStream, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -40,6 +41,8 @@ pub(crate) struct Peer {
     pub(crate) local: SocketAddr,
     /// The name of the TLS handshake (SNI), lower case.
     pub(crate) server_name: Option<Box<str>>,
+    /// The client's certificate; whether it is valid is for routes to say.
+    pub(crate) client_certificate: PresentedCertificate,
     /// The TLS version, for the access event.
     pub(crate) tls_version: &'static str,
     /// The address as `X-Forwarded-For` says it.
@@ -116,6 +119,7 @@ impl Peer {
             address,
             local,
             server_name: None,
+            client_certificate: PresentedCertificate::Absent,
             tls_version: "unknown",
             // Addresses are digits, dots and colons: always a value.
             forwarded_for: forwarded_for.unwrap_or_else(|_| HeaderValue::from_static("")),

@@ -16,16 +16,15 @@ use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora_core::server::ShutdownWatch;
 use pingora_proxy::HttpProxy;
 use portcullis_gate::Malformed;
-use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Connection, Gatekeeper, Peer, buffered};
 use crate::exchange::{Cut, Exchange};
 use crate::metrics::Metrics;
+use crate::tls::Handshakes;
 use crate::traffic::Traffic;
 
 /// Streams one HTTP/2 connection may have open.
@@ -34,7 +33,7 @@ const H2_STREAMS: u32 = 100;
 /// Serves connections until told to stop.
 pub(crate) struct Edge {
     proxy: Arc<HttpProxy<Traffic>>,
-    tls: TlsAcceptor,
+    tls: Arc<Handshakes>,
     door: Arc<Gatekeeper>,
     metrics: Arc<Metrics>,
 }
@@ -65,11 +64,11 @@ impl Edge {
     /// An edge that serves `proxy` behind `tls`.
     pub(crate) fn new(
         proxy: Arc<HttpProxy<Traffic>>,
-        tls: Arc<ServerConfig>,
+        tls: Arc<Handshakes>,
         door: Arc<Gatekeeper>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { proxy, tls: TlsAcceptor::from(tls), door, metrics }
+        Self { proxy, tls, door, metrics }
     }
 
     /// Accepts on `listeners` until `stop`; then lets what is open finish within the drain time, and closes
@@ -178,11 +177,12 @@ impl Edge {
         // Small answers must not wait for the client's acknowledgement of the last one.
         socket.set_nodelay(true)?;
         let local = socket.local_addr()?;
-        let tls = self.tls.accept(buffered(socket)).await?;
+        let (tls, client_certificate) = self.tls.accept(buffered(socket)).await?;
         let facts = tls.get_ref().1;
         let mut peer = Peer::new(SocketAddr::new(address.ip().to_canonical(), address.port()), local);
         peer.server_name = facts.server_name().map(|name| name.to_ascii_lowercase().into_boxed_str());
         peer.tls_version = facts.protocol_version().and_then(|version| version.as_str()).unwrap_or("unknown");
+        peer.client_certificate = client_certificate;
         let peer = Arc::new(peer);
         Ok((Connection::new(tls, Arc::clone(&peer)), peer))
     }

@@ -1,5 +1,7 @@
 //! TLS towards clients: which certificate, which protocols, how sessions resume.
 
+mod asking;
+mod handshakes;
 mod resolver;
 mod tickets;
 
@@ -8,7 +10,9 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::server::NoServerSessionStorage;
+use rustls::server::danger::ClientCertVerifier;
 
+pub(crate) use handshakes::Handshakes;
 pub(crate) use resolver::Certificates;
 pub use resolver::{CertificateFault, UnusableCertificate};
 pub(crate) use tickets::Tickets;
@@ -21,19 +25,23 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-/// The configuration of the public listeners: TLS 1.2 and 1.3, no early data (it can be replayed), no
-/// renegotiation (rustls has none).
+/// A configuration of the public listeners: TLS 1.2 and 1.3, no early data (it can be replayed), no
+/// renegotiation (rustls has none). With `asking`, clients are asked for a certificate.
 ///
 /// # Errors
 /// The provider lacks a protocol version, which ours does not.
-pub(crate) fn server_config(
+fn server_config(
     certificates: Arc<arc_swap::ArcSwap<Certificates>>,
     tickets: Option<Tickets>,
+    asking: Option<Arc<dyn ClientCertVerifier>>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(resolver::Resolver::new(certificates)));
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
+    let builder = match asking {
+        Some(asking) => builder.with_client_cert_verifier(asking),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(resolver::Resolver::new(certificates)));
     config.alpn_protocols = ALPN.iter().map(|name| name.to_vec()).collect();
     // Tickets alone resume sessions: they work on every proxy of the cluster and across restarts.
     config.session_storage = Arc::new(NoServerSessionStorage {});

@@ -11,11 +11,16 @@ use rustls::server::ProducesTickets;
 /// How long a ticket is good for: within the day its key lives on after it is no longer used to seal.
 const LIFETIME_SECONDS: u32 = 12 * 3600;
 
-/// The receiver that ticket seals are bound to.
+/// The receiver that ticket seals are bound to, where clients are asked for no certificate.
 const RECEIVER: &str = "tls";
 
+/// The longest session in a ticket: a ticket has 16 bits of length, and the client's certificates are in it.
+const MAX_SESSION_BYTES: usize = 32 * 1024;
+
 /// Seals and opens tickets.
+#[derive(Clone)]
 pub(crate) struct Tickets {
+    receiver: Arc<str>,
     ring: Arc<KeyRing>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -25,7 +30,14 @@ impl Tickets {
     /// A ticketer; `None` if the ring holds no key for it.
     pub(crate) fn new(ring: &Arc<KeyRing>, clock: &Arc<dyn Clock>, random: &Arc<dyn Random>) -> Option<Self> {
         ring.tickets(TicketDay::of(clock.now())).ok()?;
-        Some(Self { ring: Arc::clone(ring), clock: Arc::clone(clock), random: Arc::clone(random) })
+        let receiver = RECEIVER.into();
+        Some(Self { receiver, ring: Arc::clone(ring), clock: Arc::clone(clock), random: Arc::clone(random) })
+    }
+
+    /// Tickets for where clients are asked for what has this digest: others do not open there, nor they elsewhere.
+    pub(super) fn bound_to(&self, asked: [u8; 32]) -> Self {
+        let digits: String = asked.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { receiver: format!("{RECEIVER}/{digits}").into(), ..self.clone() }
     }
 }
 
@@ -39,15 +51,16 @@ impl ProducesTickets for Tickets {
     }
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
-        let keys = self.ring.tickets(TicketDay::of(self.clock.now())).ok()?;
-        Some(keys.seal_bytes(RECEIVER, plain, &*self.random))
+        let keys =
+            self.ring.tickets(TicketDay::of(self.clock.now())).ok().filter(|_| plain.len() <= MAX_SESSION_BYTES)?;
+        Some(keys.seal_bytes(&self.receiver, plain, &*self.random))
     }
 
     fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
         let today = TicketDay::of(self.clock.now());
         [today, today.before()]
             .into_iter()
-            .find_map(|day| self.ring.tickets(day).ok()?.open_bytes(RECEIVER, cipher).ok())
+            .find_map(|day| self.ring.tickets(day).ok()?.open_bytes(&self.receiver, cipher).ok())
     }
 }
 

@@ -89,6 +89,7 @@ pub(crate) async fn judge(session: &Session, context: &mut Context) -> Judged {
 /// The head of the request as the gate reads it.
 fn head_of<'a>(session: &'a Session, context: &'a Context) -> Result<RequestHead<'a>, Malformed> {
     let header = session.req_header();
+    let peer = &context.exchange.peer;
     if is_length_and_encoding(session) {
         return Err(Malformed::LengthAndEncoding);
     }
@@ -101,8 +102,8 @@ fn head_of<'a>(session: &'a Session, context: &'a Context) -> Result<RequestHead
         target: std::str::from_utf8(header.raw_path()).map_err(|_| Malformed::Target)?,
         headers: &header.headers,
         authority: header.uri.authority().filter(|_| session.is_http2()).map(http::uri::Authority::as_str),
-        tls: TlsFacts { server_name: context.exchange.peer.server_name.as_deref(), ..TlsFacts::default() },
-        peer: Some(context.exchange.peer.address.ip()),
+        tls: TlsFacts { server_name: peer.server_name.as_deref(), client_certificate: peer.client_certificate.clone() },
+        peer: Some(peer.address.ip()),
         listener_port: context.published.config.listen.public_port,
     })
 }

@@ -9,6 +9,7 @@ use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use portcullis_config::{Action, TemplatePart};
 use portcullis_gate::{CookieEdit, RequestView, is_alike, is_ours, upstream_cookies, upstream_host};
+use portcullis_policy::Leaf;
 
 use super::Context;
 use super::context::{Kind, Passage, ToRoute};
@@ -204,8 +205,13 @@ fn fill(parts: &[TemplatePart], to: &ToRoute, shared: &Shared, sent: &HeaderMap)
                 let value = value.filter(|_| !matches!(*name, header::COOKIE));
                 bytes.extend_from_slice(value.map(HeaderValue::as_bytes).unwrap_or_default());
             }
-            // No listener asks for client certificates yet.
-            TemplatePart::ClientCertificateFingerprint => {}
+            TemplatePart::ClientCertificateFingerprint => {
+                let leaf = to.view.client_certificate().leaf();
+                let digits = |leaf: &Leaf| leaf.fingerprint().map(|byte| format!("{byte:02x}")).concat();
+                bytes.extend_from_slice(leaf.map(digits).unwrap_or_default().as_bytes());
+            }
+            TemplatePart::ClientCertificateDnsNames => bytes.extend(names(to, shared, Leaf::dns_names)),
+            TemplatePart::ClientCertificateEmailAddresses => bytes.extend(names(to, shared, Leaf::email_addresses)),
         }
     }
     HeaderValue::from_bytes(&bytes)
@@ -214,6 +220,17 @@ fn fill(parts: &[TemplatePart], to: &ToRoute, shared: &Shared, sent: &HeaderMap)
             value
         })
         .map_err(|error| Error::because(ErrorType::InternalError, "header template", error))
+}
+
+/// Names of the client's certificate with commas between. Whoever makes a certificate chooses its names: those of one
+/// that is not valid are nobody's, and what would read as two names, or as no header, is left out.
+fn names(to: &ToRoute, shared: &Shared, of: fn(&Leaf) -> &[Box<str>]) -> Vec<u8> {
+    let certificate = to.view.client_certificate();
+    let valid = certificate.fault(to.grant.route.client_trust.as_deref(), shared.now()).is_none();
+    let leaf = certificate.leaf().filter(|_| valid);
+    let plain = |name: &&str| name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
+    let names: Vec<&str> = leaf.map(of).unwrap_or_default().iter().map(|name| &**name).filter(plain).collect();
+    names.join(",").into_bytes()
 }
 
 /// Path, query and host as they are sent: what was judged.

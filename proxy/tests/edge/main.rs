@@ -3,11 +3,15 @@
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod client_certificates;
+#[cfg(test)]
 mod forwarding;
 #[cfg(test)]
 mod hygiene;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod pki;
 #[cfg(test)]
 mod revocation;
 #[cfg(test)]

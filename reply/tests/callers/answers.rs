@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use portcullis_config::Namespace;
-use portcullis_gate::{Audience, Malformed, RefusalCause};
+use portcullis_gate::{Audience, CertificateFault, Malformed, RefusalCause};
 use portcullis_policy::Reason;
 use portcullis_reply::{
     Caller, Fragment, RouteEntry, UpstreamFailure, challenge, document, fixed, internal, malformed, method_not_allowed,
@@ -74,6 +74,9 @@ fn refusals_have_their_statuses() {
         (RefusalCause::EncodedSlash, 400, "malformed-request"),
         (RefusalCause::Forbidden, 403, "forbidden"),
         (RefusalCause::NeedUnmet, 403, "sign-in-not-sufficient"),
+        (RefusalCause::ClientCertificate(CertificateFault::Missing), 495, "client-certificate-missing"),
+        (RefusalCause::ClientCertificate(CertificateFault::Revoked), 495, "client-certificate-revoked"),
+        (RefusalCause::ClientCertificate(CertificateFault::Name), 495, "client-certificate-not-accepted"),
         (RefusalCause::Unavailable, 503, "session-unavailable"),
     ];
     for (cause, status, kind) in cases {

@@ -86,6 +86,7 @@ pub(crate) fn route(show_error_details: bool) -> Arc<Route> {
         action: Action::Respond { status: http::StatusCode::OK, body: "".into() },
         policy: Arc::new(Program::nobody()),
         shadow: None,
+        client_trust: None,
         needs: Needs::default(),
         idle: None,
         headers: HeaderEdits {

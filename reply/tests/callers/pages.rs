@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use base64::Engine as _;
-use portcullis_gate::{Malformed, RefusalCause};
+use portcullis_gate::{CertificateFault, Malformed, RefusalCause};
 use portcullis_policy::Reason;
 use portcullis_reply::{
     Fragment, LoopFacts, ProgramForm, ProviderChoice, RouteEntry, SignInFailure, SignOutForm, UpstreamFailure,
@@ -25,6 +25,8 @@ fn pages() -> Vec<(&'static str, Answer)> {
     let mut explained = denied.clone();
     explained.route = Some(route(true));
     let anonymous = refusal(RefusalCause::Forbidden, None, &[Reason::SourceIpUnauthorized]);
+    let missing = RefusalCause::ClientCertificate(CertificateFault::Missing);
+    let expired = RefusalCause::ClientCertificate(CertificateFault::Expired);
     let unmet = refusal(RefusalCause::NeedUnmet, Some(alice()), &[]);
     let form = Caller { audience: Audience::Unsafe, ..person };
     let sign_out = SignOutForm { action: "/.portcullis/sign_out", fields: &[("o", "sealed")], stay: "/" };
@@ -52,6 +54,8 @@ fn pages() -> Vec<(&'static str, Answer)> {
         ("denied-anonymous", refuse(&person, &anonymous, None)),
         ("need-unmet", refuse(&person, &unmet, Some(SIGN_IN))),
         ("no-route", refuse(&person, &refusal(RefusalCause::NoRoute, None, &[]), None)),
+        ("client-certificate-missing", refuse(&person, &refusal(missing, None, &[]), None)),
+        ("client-certificate-expired", refuse(&person, &refusal(expired, None, &[]), None)),
         ("session-unavailable", refuse(&person, &refusal(RefusalCause::Unavailable, None, &[]), None)),
         ("encoded-slash", refuse(&person, &refusal(RefusalCause::EncodedSlash, None, &[]), None)),
         ("malformed", malformed(&person, &Malformed::PathEncoding)),

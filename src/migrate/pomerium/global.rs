@@ -242,25 +242,6 @@ pub(crate) fn programmatic_hosts(scope: &mut Global<'_>, member: &Member) {
     }
 }
 
-/// Every key below it protects.
-pub(crate) fn downstream_mtls(scope: &mut Global<'_>, member: &Member) {
-    let before = std::mem::replace(&mut scope.prefix, "downstream_mtls.".to_owned());
-    for inner in member.value.members().iter().filter(|inner| !inner.value.is_off()) {
-        let nearest = "a TLS terminator in front that asks for them";
-        let why = match inner.key.to_ascii_lowercase().as_str() {
-            "ca" | "ca_file" => "client certificates are not asked for, so nobody is refused for lack of one",
-            "crl" | "crl_file" => "client certificates are not asked for, so none is looked up as revoked",
-            "enforcement" => "client certificates are not asked for, so nothing enforces them",
-            "match_subject_alt_names" | "max_verify_depth" => {
-                "client certificates are not asked for, so none is measured"
-            }
-            _ => "an unknown key of a section that protects",
-        };
-        scope.protects(inner, why, nearest);
-    }
-    scope.prefix = before;
-}
-
 pub(crate) fn codec_type(scope: &mut Global<'_>, member: &Member) {
     if member.value.scalar().is_some_and(|codec| !matches!(codec.to_ascii_lowercase().as_str(), "" | "auto")) {
         scope.lost(member, "HTTP/1.1 and HTTP/2 are both spoken, HTTP/3 is not", "");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{global, route};
+use super::{client_certificates, global, route};
 use crate::migrate::scope::Shape::{Address, AsIs, Duration, Flag, Map, Text, Texts};
 use crate::migrate::scope::Treatment::{Converts, Elsewhere, Lost, Moves, Needless, Protects};
 use crate::migrate::scope::{Key, Treatment};
@@ -24,8 +24,6 @@ const INTERNAL: &str = "certificates between services are derived from the clust
 const ENVOY: &str = "there is no Envoy behind";
 const PAGES: &str = "pages have one look";
 const CONSOLE: &str = "the bookkeeping of a console";
-const CLIENTS: &str = "client certificates are not asked for";
-const NO_CLIENTS: &str = "a TLS terminator in front that asks for them, or `deny` with other criteria";
 const UPSTREAM_DENIES: &str = "the upstream gets no such credential and refuses by itself";
 
 const fn key<A>(name: &'static str, treatment: Treatment<A>) -> Key<A> {
@@ -101,11 +99,11 @@ pub(crate) const GLOBAL: &[Key<Whole>] = &[
     key("pass_identity_headers", Moves("upstreams.pass_identity_headers", Flag)),
     key("set_response_headers", Elsewhere),
     key("programmatic_redirect_domain_whitelist", Converts(global::programmatic_hosts)),
-    key("downstream_mtls", Converts(global::downstream_mtls)),
-    key("client_ca", Protects(CLIENTS, NO_CLIENTS)),
-    key("client_ca_file", Protects(CLIENTS, NO_CLIENTS)),
-    key("client_crl", Protects(CLIENTS, NO_CLIENTS)),
-    key("client_crl_file", Protects(CLIENTS, NO_CLIENTS)),
+    key("downstream_mtls", Converts(client_certificates::downstream_mtls)),
+    key("client_ca", Converts(client_certificates::before_the_section)),
+    key("client_ca_file", Converts(client_certificates::before_the_section)),
+    key("client_crl", Converts(client_certificates::before_the_section)),
+    key("client_crl_file", Converts(client_certificates::before_the_section)),
     key("timeout_read", Lost("a request body has a deadline of progress, not one of time", "limits.body_progress")),
     key("timeout_write", Lost("an exchange has its limit where it goes", "upstreams.timeout, routes[].timeout")),
     key("timeout_idle", Lost("an idle connection is kept as long as a request's head may take", "limits.head")),
@@ -238,8 +236,8 @@ pub(crate) const ROUTE: &[Key<Arc<Around>>] = &[
     key("tls_client_cert_file", Moves("tls_client_cert_file", Text)),
     key("tls_client_key", Converts(route::client_key)),
     key("tls_client_key_file", Moves("tls_client_key_file", Text)),
-    key("tls_downstream_client_ca", Protects(CLIENTS, NO_CLIENTS)),
-    key("tls_downstream_client_ca_file", Protects(CLIENTS, NO_CLIENTS)),
+    key("tls_downstream_client_ca", Converts(route::public_pem)),
+    key("tls_downstream_client_ca_file", Moves("tls_downstream_client_ca_file", Text)),
     key("tls_upstream_allow_renegotiation", Lost("TLS is never renegotiated", "")),
     key("set_request_headers", Converts(route::set_request_headers)),
     key("remove_request_headers", Converts(route::remove_request_headers)),

@@ -13,7 +13,8 @@ use crate::migrate::values;
 type Route<'s> = Scope<'s, Arc<Around>>;
 
 /// Tokens that a request header's value may hold, behind `pomerium.`.
-const TOKENS: [&str; 4] = ["access_token", "id_token", "jwt", "client_cert_fingerprint"];
+const TOKENS: [&str; 6] =
+    ["access_token", "id_token", "jwt", "client_cert_fingerprint", "client_cert_san_dns", "client_cert_san_email"];
 
 /// Headers that belong to the connection, and `Host`: never edited as headers.
 const NOT_EDITABLE: [&str; 10] = [
@@ -246,6 +247,9 @@ pub(crate) fn settle(scope: &mut Route<'_>) {
         scope.out.remove("prefix");
     }
     strongest(scope, &["host_rewrite", "host_rewrite_header", "preserve_host_header"]);
+    if scope.out.get("tls_downstream_client_ca").is_some() {
+        drop_key(scope, "tls_downstream_client_ca_file", "has no effect beside `tls_downstream_client_ca`");
+    }
     if scope.out.get("to").is_none() {
         return without_upstream(scope);
     }

@@ -99,6 +99,47 @@ fn inline_pem_and_keys_in_base64() {
 }
 
 #[test]
+fn client_certificates_are_asked_for_as_before() {
+    use portcullis_config::Enforcement;
+    let scene = Scene::new();
+    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &scene.certificate);
+    let route = "  - {from: 'https://a.corp.test', to: 'http://a', allow_any_authenticated_user: true, KEYS}\n";
+    for (top, keys, asked, expected) in [
+        ("downstream_mtls: {ca_file: @/ca.pem, ca: '', max_verify_depth: 0}", "", true, Enforcement::default()),
+        (
+            "downstream_mtls:\n  ca: ENCODED\n  ca_file: /unread\n  enforcement: REJECT_CONNECTION\n  match_subject_alt_names: [{dns: 'a.*'}]",
+            "",
+            true,
+            Enforcement::RejectConnection,
+        ),
+        ("client_ca: ENCODED", "", true, Enforcement::default()),
+        ("client_ca_file: @/ca.pem", "", true, Enforcement::default()),
+        (
+            "downstream_mtls: {enforcement: policy}",
+            "tls_downstream_client_ca_file: '@/ca.pem'",
+            true,
+            Enforcement::Policy,
+        ),
+        ("downstream_mtls: {enforcement: policy, crl_file: /unread}", "", false, Enforcement::default()),
+        (
+            "client_ca: ''",
+            "tls_downstream_client_ca: ENCODED, tls_downstream_client_ca_file: /unread",
+            true,
+            Enforcement::default(),
+        ),
+    ] {
+        let text = format!("{HEAD}{top}\nroutes:\n{}", route.replace("KEYS", keys)).replace("ENCODED", &encoded);
+        let made = scene.convert(&text);
+        assert!(!made.loses_protection(), "{top}: {:?}", made.findings);
+        let config = scene.loads(&made);
+        assert_eq!(config.routes[0].client_trust.is_some(), asked, "{top}");
+        assert_eq!(config.downstream_mtls.enforcement, expected, "{top}");
+    }
+    let made = scene.convert(&format!("{HEAD}downstream_mtls: {{ca: nonsense}}\nroutes: []\n"));
+    assert!(made.text.contains("ca_file: nonsense"), "{}", made.text);
+}
+
+#[test]
 fn what_the_reference_lets_stand_side_by_side_is_settled() {
     let scene = Scene::new();
     let made = scene.convert(&with_routes(
@@ -142,13 +183,11 @@ fn a_lost_protection_is_told_and_its_kept_twin_is_not() {
     };
     let top = |line: &str| format!("{line}\n{}", route("allow_any_authenticated_user: true"));
     for (lost, key, kept) in [
-        (top("downstream_mtls: {ca_file: /ca.pem}"), "downstream_mtls.ca_file", top("downstream_mtls: {}")),
         (
-            top("downstream_mtls: {crl: abc, enforcement: policy}"),
-            "downstream_mtls.crl",
-            top("downstream_mtls: {crl: ''}"),
+            top("downstream_mtls: {ca_file: @/ca.pem, require_ocsp: true}"),
+            "downstream_mtls.require_ocsp",
+            top("downstream_mtls: {ca_file: @/ca.pem}"),
         ),
-        (top("client_ca: abc"), "client_ca", top("client_ca: ''")),
         (top("allow_list: [a]"), "allow_list", top("frobnicate: [a]")),
         (deny("{unheard_of: 1}"), "policy: unheard_of", deny("{http_path: {starts_with: /x}}")),
         (deny("{ssh_username: root}"), "policy: ssh_username", deny("{source_ip: 192.0.2.1}")),
@@ -158,11 +197,6 @@ fn a_lost_protection_is_told_and_its_kept_twin_is_not() {
             route("policy: [{allow: {or: [{unheard_of: 1}, {domain: corp.test}]}}]"),
         ),
         (route("sub_policies: [{name: a}]"), "sub_policies", route("sub_policies: []")),
-        (
-            route("tls_downstream_client_ca_file: /x, allowed_users: [a]"),
-            "tls_downstream_client_ca_file",
-            route("allowed_users: [a]"),
-        ),
         (route("allowed_groups: [ops]"), "allowed_groups", route("policy: {allow: {and: [{groups: {has: ops}}]}}")),
         (
             top("use_proxy_protocol: true")

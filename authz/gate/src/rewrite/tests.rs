@@ -26,7 +26,16 @@ fn with_view<T>(host: &str, target: &str, look: impl FnOnce(&RequestView<'_>) ->
         listener_port: 443,
     };
     let table = crate::table::RouteTable::build(Vec::new()).unwrap();
-    look(&RequestView::read(&head, &sample::limits(), &sample::sign_in(Namespace::Portcullis), &table).unwrap())
+    look(
+        &RequestView::read(
+            &head,
+            &sample::limits(),
+            &sample::sign_in(Namespace::Portcullis),
+            &table,
+            &crate::ClientRules::default(),
+        )
+        .unwrap(),
+    )
 }
 
 fn upstream(scheme: Scheme, host: &str, port: u16) -> Upstream {

@@ -52,7 +52,13 @@ fn with<T>(raw: &Raw<'_>, limits: &Limits, read: impl FnOnce(Result<RequestView<
         peer: raw.peer.map(|peer| peer.parse().unwrap()),
         listener_port: 443,
     };
-    read(RequestView::read(&head, limits, &sample::sign_in(Namespace::Portcullis), &routes()))
+    read(RequestView::read(
+        &head,
+        limits,
+        &sample::sign_in(Namespace::Portcullis),
+        &routes(),
+        &crate::ClientRules::default(),
+    ))
 }
 
 fn cause(raw: &Raw<'_>) -> Option<Malformed> {

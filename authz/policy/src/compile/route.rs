@@ -68,12 +68,25 @@ impl SharedPolicies {
 /// # Errors
 /// If a key is mistyped, two contradict each other, or `policy` is no policy.
 pub fn compile_route(route: &Node, shared: &SharedPolicies) -> Result<Compiled, Diagnostic> {
+    access(route, shared).map(Compiler::finish)
+}
+
+/// As [`compile_route`], and behind the route's own rules one more that denies whoever has no valid client
+/// certificate. It stands where the route does.
+///
+/// # Errors
+/// As of [`compile_route`].
+pub fn compile_guarded_route(route: &Node, shared: &SharedPolicies) -> Result<Compiled, Diagnostic> {
+    access(route, shared).map(|compiler| compiler.guarded(route).finish())
+}
+
+fn access<'a>(route: &Node, shared: &'a SharedPolicies) -> Result<Compiler<'a>, Diagnostic> {
     let mut compiler = Compiler::new(shared);
     compiler.shorthand(route, |_| true)?;
     if let Some(policy) = route.get("policy").filter(|policy| !policy.is_null()) {
         compiler.policy(policy)?;
     }
-    Ok(compiler.finish())
+    Ok(compiler)
 }
 
 /// Compiles what would be asked if `shadow_policy` stood in the place of `policy` and of the shorthand keys that say
@@ -82,14 +95,38 @@ pub fn compile_route(route: &Node, shared: &SharedPolicies) -> Result<Compiled, 
 /// # Errors
 /// As for [`compile_route`].
 pub fn compile_shadow(route: &Node, shared: &SharedPolicies) -> Result<Option<Compiled>, Diagnostic> {
+    Ok(shadow(route, shared)?.map(Compiler::finish))
+}
+
+/// As [`compile_shadow`], for a route that [`compile_guarded_route`] is for.
+///
+/// # Errors
+/// As for [`compile_route`].
+pub fn compile_guarded_shadow(route: &Node, shared: &SharedPolicies) -> Result<Option<Compiled>, Diagnostic> {
+    Ok(shadow(route, shared)?.map(|compiler| compiler.guarded(route).finish()))
+}
+
+fn shadow<'a>(route: &Node, shared: &'a SharedPolicies) -> Result<Option<Compiler<'a>>, Diagnostic> {
     let Some(policy) = route.get(SHADOW_KEY).filter(|policy| !policy.is_null()) else { return Ok(None) };
     let mut compiler = Compiler::new(shared);
     compiler.shorthand(route, |key| key == PREFLIGHT_KEY)?;
     compiler.policy(policy)?;
-    Ok(Some(compiler.finish()))
+    Ok(Some(compiler))
 }
 
 impl Compiler<'_> {
+    /// With one more rule, which denies whoever has no valid client certificate.
+    fn guarded(mut self, route: &Node) -> Self {
+        let source = Source { name: "invalid_client_certificate".into(), place: route.place() };
+        let line = source.place.line;
+        self.digest.open("deny invalid_client_certificate");
+        self.digest.close();
+        let criteria = Box::from([Criterion::InvalidClientCertificate]);
+        let operator = Operator { kind: OperatorKind::Or, criteria, sources: Box::from([source]) };
+        self.rules.push(Rule { action: Action::Deny, line, operators: Box::from([operator]) });
+        self
+    }
+
     /// The rule that those of a route's shorthand keys make that count.
     fn shorthand(&mut self, route: &Node, counts: fn(&str) -> bool) -> Result<(), Diagnostic> {
         let entries = route
