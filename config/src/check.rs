@@ -100,8 +100,8 @@ fn unknown_facts(report: &mut Report<'_>, index: usize, route: &Route) {
         }
     }
     if route.policy.reads_mcp_tool() {
-        let message = "`mcp_tool` is never known, because bodies are not read: it never holds, and `not` of it always";
-        let help = "decide by `http_path`, or leave tools to the MCP server";
+        let message = "`mcp_tool` is never known, because bodies are not read: whatever hangs on it is denied";
+        let help = "decide by `http_path` and `http_method`, or leave tools to the MCP server";
         report.warn(&at.key("policy"), message, Some(help));
     }
 }

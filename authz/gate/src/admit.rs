@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use portcullis_config::{EncodedSlashes, Route};
 use portcullis_identity::{Needs, Session, Timestamp};
-use portcullis_policy::{Decision, Effect, Facts, Program, Reason, Request, Ternary};
+use portcullis_policy::{Decision, Effect, Facts, McpTool, Program, Reason, Request, Ternary};
 
 use crate::table::RouteTable;
 use crate::{
@@ -232,7 +232,12 @@ pub(crate) fn judge(
 ) -> Judgement {
     let decide = |session: Option<&Session>| {
         let subject = session.map(|session| &session.subject);
-        policy.decide(&Facts { now, request: *request, subject, records: &[] })
+        let mut decision = policy.decide(&Facts { now, request: *request, subject, records: &[] });
+        // What is unknown of the request itself, no sign-in tells.
+        if decision.challenge && request.mcp_tool == McpTool::Unread && !policy.asks_who() {
+            decision.challenge = false;
+        }
+        decision
     };
     match standing {
         Standing::Live(session) => match Lack::of(route, session, now) {

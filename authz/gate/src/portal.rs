@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use portcullis_config::{HostPattern, PathPattern, Route};
 use portcullis_identity::Timestamp;
-use portcullis_policy::Request;
+use portcullis_policy::{McpTool, Request};
 
 use crate::admit::{Outcome, Standing, judge};
 use crate::path::canonical_pattern;
@@ -48,7 +48,7 @@ pub(crate) fn reachable(
             client_address: view.client_address(),
             cors_preflight: false,
             client_certificate: view.client_certificate().facts(route.client_trust.as_deref(), now),
-            mcp_tool: None,
+            mcp_tool: McpTool::None,
         };
         let open = served
             && matches!(

@@ -7,7 +7,7 @@ use http::header::HOST;
 use http::{Method, Version};
 use portcullis_config::{ClientTrust, Limits, SignIn};
 use portcullis_identity::Timestamp;
-use portcullis_policy::Request;
+use portcullis_policy::{McpTool, Request};
 
 use crate::client_address::client_address;
 use crate::table::RouteTable;
@@ -187,8 +187,15 @@ impl<'a> RequestView<'a> {
             client_address: self.client_address(),
             cors_preflight: self.audience() == Audience::Preflight,
             client_certificate: self.client_certificate.facts(trust, now),
-            mcp_tool: None,
+            mcp_tool: self.mcp_tool(),
         }
+    }
+
+    /// A `tools/call` is a JSON-RPC message in a body, which nobody reads here: only requests of methods that bring none
+    /// are known to call no tool.
+    fn mcp_tool(&self) -> McpTool<'static> {
+        let bodiless = [Method::GET, Method::HEAD, Method::OPTIONS, Method::DELETE];
+        if bodiless.contains(self.method()) { McpTool::None } else { McpTool::Unread }
     }
 
     /// Where the request goes.

@@ -7,7 +7,7 @@ use crate::matcher::{ListMatcher, StringMatcher};
 use crate::network::Networks;
 use crate::record::RecordMatcher;
 use crate::schedule::{DateRange, TimeRange, Weekdays};
-use crate::{Facts, Reason, Ternary};
+use crate::{Facts, McpTool, Reason, Ternary};
 
 /// One criterion, ready to decide.
 #[derive(Debug)]
@@ -89,10 +89,12 @@ impl Criterion {
                 pick(matcher.holds(request.path), (Reason::HttpPathOk, Reason::HttpPathUnauthorized))
             }
             Self::CorsPreflight => pick(request.cors_preflight, (Reason::CorsRequest, Reason::NonCorsRequest)),
-            Self::McpTool(matcher) => {
-                let holds = request.mcp_tool.is_some_and(|tool| matcher.holds(tool));
-                pick(holds, (Reason::McpToolOk, Reason::McpToolUnauthorized))
-            }
+            Self::McpTool(matcher) => match request.mcp_tool {
+                McpTool::Named(tool) => pick(matcher.holds(tool), (Reason::McpToolOk, Reason::McpToolUnauthorized)),
+                McpTool::None => (Ternary::False, Reason::McpToolUnauthorized),
+                // Neither an allow nor a deny may take what was not read for an answer.
+                McpTool::Unread => (Ternary::Unknown, Reason::McpToolUnauthorized),
+            },
             Self::Date(range) => pick(range.holds(facts.now), (Reason::DateOk, Reason::DateUnauthorized)),
             Self::DayOfWeek(days) => pick(days.holds(facts.now), (Reason::DayOfWeekOk, Reason::DayOfWeekUnauthorized)),
             Self::TimeOfDay(range) => {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::criterion::{Criterion, SubjectCriterion};
 use crate::program::{Action, OperatorKind, Program, Rule};
-use crate::{Decision, Facts, Ternary};
+use crate::{Decision, Facts, McpTool, Ternary};
 
 /// How many elements of a list of facts are written out.
 const MAX_SHOWN: usize = 20;
@@ -133,7 +133,12 @@ fn fact(criterion: &Criterion, facts: &Facts<'_>) -> String {
         Criterion::CorsPreflight => {
             if request.cors_preflight { "a CORS preflight" } else { "no CORS preflight" }.to_owned()
         }
-        Criterion::McpTool(_) => request.mcp_tool.unwrap_or("no MCP tool call").to_owned(),
+        Criterion::McpTool(_) => match request.mcp_tool {
+            McpTool::Named(tool) => tool,
+            McpTool::None => "no MCP tool call",
+            McpTool::Unread => "a body that is not read",
+        }
+        .to_owned(),
         Criterion::Date(_) | Criterion::DayOfWeek(_) | Criterion::TimeOfDay(_) => instant(facts),
         Criterion::Record(matcher) => {
             let count = facts.records.iter().filter(|record| *record.kind == *matcher.kind).count();

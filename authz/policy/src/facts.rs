@@ -34,8 +34,20 @@ pub struct Request<'a> {
     pub cors_preflight: bool,
     /// The client certificate, or that there is none.
     pub client_certificate: ClientCertificate<'a>,
-    /// The tool that an MCP `tools/call` names; `None` for every other request.
-    pub mcp_tool: Option<&'a str>,
+    /// The tool that it calls.
+    pub mcp_tool: McpTool<'a>,
+}
+
+/// The tool that an MCP `tools/call` names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum McpTool<'a> {
+    /// The request calls none.
+    #[default]
+    None,
+    /// This one.
+    Named(&'a str),
+    /// The request may call one, and nobody has read which.
+    Unread,
 }
 
 /// What the TLS handshake says of the client. The default is a client that presented nothing.

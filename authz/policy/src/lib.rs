@@ -39,7 +39,7 @@ pub use compile::{
 };
 pub use diagnostic::{Diagnostic, nearest};
 pub use explain::{ExplainedCriterion, ExplainedOperator, ExplainedRule, Explanation};
-pub use facts::{ClientCertificate, Facts, Request};
+pub use facts::{ClientCertificate, Facts, McpTool, Request};
 pub use program::{Action, Decision, Effect, Evaluation, Program, RuleValue};
 pub use reason::{Reason, Reasons};
 pub use record::Record;

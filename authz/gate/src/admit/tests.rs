@@ -9,6 +9,7 @@ use portcullis_identity::{Device, DeviceState, Needs, ProviderName, Session, Sub
 use portcullis_policy::Ternary;
 
 mod shadow;
+mod unread;
 
 use super::{Gate, Lack};
 use crate::sample::{NOW, policy, prefix, route, session};

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::subject::{self, SubjectLine};
 use super::{Text, path};
-use crate::{ClientCertificate, Facts, Leaf, Record, Request};
+use crate::{ClientCertificate, Facts, Leaf, McpTool, Record, Request};
 
 /// A line as it is written. Absent and null mean the default.
 #[derive(Deserialize)]
@@ -141,7 +141,7 @@ impl Case {
             client_address: self.client_address,
             cors_preflight: self.cors_preflight,
             client_certificate: ClientCertificate { presented: *presented, valid: *valid, leaf: leaf.as_ref() },
-            mcp_tool: None,
+            mcp_tool: McpTool::None,
         };
         Facts { now: self.now, request, subject: self.subject.as_ref(), records: &self.records }
     }

@@ -1,7 +1,7 @@
 //! What a program tells about itself.
 
 use portcullis_identity::{Subject, Timestamp};
-use portcullis_policy::{Compiled, Effect, Facts, Program, Request, Ternary, compile_policy, yaml};
+use portcullis_policy::{Compiled, Effect, Facts, McpTool, Program, Request, Ternary, compile_policy, yaml};
 
 fn compile(policy: &str) -> Compiled {
     compile_policy(&yaml::parse(policy).unwrap()).unwrap()
@@ -34,6 +34,28 @@ fn only_what_permits_everybody_is_public() {
     }
     assert!(!Program::nobody().is_public());
     assert_eq!(Program::nobody().decide(&facts(None)).effect, Effect::Deny);
+}
+
+#[test]
+fn a_tool_that_is_not_read_permits_nothing_and_denies_nothing_for_sure() {
+    let allow = "allow: {and: [{mcp_tool: {is: search}}]}";
+    let deny = "- allow: {or: [{accept: 1}]}\n- deny: {or: [{mcp_tool: {is: drop_all}}]}";
+    let beside = "allow: {or: [{mcp_tool: {is: search}}, {http_method: GET}]}";
+    for (policy, tool, expected) in [
+        (allow, McpTool::Named("search"), (Effect::Permit, Ternary::True, Ternary::False)),
+        (allow, McpTool::Named("other"), (Effect::Deny, Ternary::False, Ternary::False)),
+        (allow, McpTool::None, (Effect::Deny, Ternary::False, Ternary::False)),
+        (allow, McpTool::Unread, (Effect::Deny, Ternary::Unknown, Ternary::False)),
+        (deny, McpTool::Named("drop_all"), (Effect::Deny, Ternary::True, Ternary::True)),
+        (deny, McpTool::None, (Effect::Permit, Ternary::True, Ternary::False)),
+        (deny, McpTool::Unread, (Effect::Deny, Ternary::True, Ternary::Unknown)),
+        (beside, McpTool::Unread, (Effect::Permit, Ternary::True, Ternary::False)),
+    ] {
+        let facts = facts(None);
+        let facts = Facts { request: Request { mcp_tool: tool, ..facts.request }, ..facts };
+        let decision = compile(policy).program.decide(&facts);
+        assert_eq!((decision.effect, decision.allow, decision.deny), expected, "{policy} {tool:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,45 @@
+//! What is not known of a request: neither a sign-in nor luck makes up for it.
+
+use http::{HeaderMap, HeaderValue, Method, Version};
+use portcullis_config::PathPattern;
+
+use super::{gate, signed_in, told};
+use crate::sample::{NOW, policy, route, session};
+use crate::{Presented, RequestHead, TlsFacts};
+
+fn asked(text: &str, method: &Method, presented: &Presented) -> String {
+    let gate = gate(vec![route("a.test", PathPattern::Any, &policy(text))]);
+    let mut headers = HeaderMap::new();
+    headers.insert("host", HeaderValue::from_static("a.test"));
+    let head = RequestHead {
+        version: Version::HTTP_11,
+        method,
+        target: "/mcp",
+        headers: &headers,
+        authority: None,
+        tls: TlsFacts::default(),
+        peer: None,
+        listener_port: 443,
+    };
+    told(&gate.admit(&gate.read(&head).unwrap(), presented, NOW))
+}
+
+#[test]
+fn a_tool_that_is_not_read_is_denied_and_nobody_is_sent_to_sign_in_for_it() {
+    let kim = signed_in(session("kim@corp.test", "{}"));
+    let open = "- allow: {or: [{accept: 1}]}\n- deny: {or: [{mcp_tool: {is: drop_all}}]}";
+    let known = "- allow: {or: [{domain: corp.test}]}\n- deny: {or: [{mcp_tool: {is: drop_all}}]}";
+    let only = "allow: {and: [{mcp_tool: {is: search}}]}";
+    for (text, method, presented, expected) in [
+        (open, Method::POST, &Presented::Anonymous, "refuse Forbidden"),
+        (open, Method::PUT, &kim, "refuse Forbidden as kim"),
+        (open, Method::GET, &Presented::Anonymous, "forward"),
+        (known, Method::POST, &Presented::Anonymous, "challenge Subject"),
+        (known, Method::POST, &kim, "refuse Forbidden as kim"),
+        (known, Method::GET, &kim, "forward as kim"),
+        (only, Method::POST, &kim, "refuse Forbidden as kim"),
+        (only, Method::GET, &kim, "refuse Forbidden as kim"),
+    ] {
+        assert_eq!(asked(text, &method, presented), expected, "{method} {text}");
+    }
+}
