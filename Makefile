@@ -6,7 +6,7 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 BIN := $(TARGET)/debug/portcullis
 
-.PHONY: all demo test fmt clippy unit edge browser doc bench release tools test-tools install clean
+.PHONY: all demo test fmt clippy unit edge browser doc bench bench-full release tools test-tools install clean
 
 all: tools
 	@echo "Everything to build Portcullis is here. Next: make demo, make test, make release."
@@ -51,10 +51,15 @@ doc:
 release: tools
 	$(CARGO) build --release --package portcullis
 
-# Ratios of one run against a named baseline; see docs/performance.md.
+# The yardstick, ten minutes: Portcullis beside its peers, paired, with intervals; see docs/performance.md.
 bench: tools
 	$(CARGO) build --release --package portcullis --package portcullis-bench
 	./scripts/bench
+
+# Every system in every row, latency at five rates, growth and scale: an hour and a half.
+bench-full: tools
+	$(CARGO) build --release --package portcullis --package portcullis-bench
+	./scripts/bench --full
 
 # Binary, unit and example configuration; run as root.
 install: release

@@ -7,4 +7,5 @@
 //! assert_eq!(ratio.median, 0.92);
 //! ```
 
+pub mod drive;
 pub mod load;

@@ -1,16 +1,23 @@
-//! `make bench`: Portcullis beside a bare pass-through on the same engine and beside nginx, as requests per second of
-//! CPU time, in interleaved pairs of one run. Prints a table and writes the samples as JSON.
+//! `make bench`: Portcullis beside a bare pass-through on the same engine and beside its peers, as answers per second of
+//! CPU time of every process that takes part, in interleaved rounds of one run. Prints a table and writes JSON.
 
 use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
-use portcullis_bench::load::cpu;
-use portcullis_bench::load::edge::{CHECKED_HOST, Edge, PUBLIC_HOST, start_edge};
-use portcullis_bench::load::generator::{self, Load};
-use portcullis_bench::load::statistics::Estimate;
-use portcullis_bench::load::system::{self, Ground, Running, free_address};
+use portcullis_bench::load::contest::{self, Outcome, Plan};
+use portcullis_bench::load::cpu::Trees;
+use portcullis_bench::load::entrant::Name;
+use portcullis_bench::load::generator::Sample;
+use portcullis_bench::load::latency::{self, Pace};
+use portcullis_bench::load::machine::Watch;
+use portcullis_bench::load::nginx::LARGE;
+use portcullis_bench::load::report::{self, Memory};
+use portcullis_bench::load::roster::{Absent, Places, Roster};
+use portcullis_bench::load::rows::{Row, all_rows, main_rows};
+use portcullis_bench::load::system::Ground;
 use serde_json::json;
 
 /// The core of the system under test.
@@ -18,193 +25,168 @@ const SYSTEM_CPU: usize = 0;
 /// The core of load generator and origin.
 const LOAD_CPU: usize = 1;
 
-/// A row of the table: what is compared with what.
-struct Pair {
-    name: &'static str,
-    system: Target,
-    baseline: Target,
-}
-
-/// One address of one system, and the processes it costs.
-#[derive(Clone)]
-struct Target {
-    pid: u32,
-    port: u16,
-    host: &'static str,
-    cookie: Option<String>,
-}
+const USAGE: &str =
+    "there are --full yes, --pairs N, --milliseconds N, --row TEXT, --rounds N, --out FILE, --check yes";
 
 struct Options {
+    rows: Vec<Row>,
     pairs: usize,
-    seconds: u64,
+    span: Duration,
+    rates: Vec<u64>,
+    latency_rounds: usize,
+    latency_names: Option<Vec<Name>>,
     out: PathBuf,
+    only_check: bool,
 }
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 1)]
-async fn main() -> Result<(), Box<dyn Error>> {
+impl Options {
+    fn main() -> Self {
+        Self {
+            rows: main_rows(),
+            pairs: 20,
+            span: Duration::from_millis(300),
+            rates: vec![1000],
+            latency_rounds: 3,
+            latency_names: Some(vec![Name::Bare, Name::Checked, Name::Nginx, Name::NginxResponder, Name::EnvoyOwn]),
+            out: PathBuf::from("target/bench.json"),
+            only_check: false,
+        }
+    }
+
+    fn full() -> Self {
+        let span = Duration::from_secs(1);
+        let rates = vec![250, 500, 1000, 2000, 4000];
+        Self { rows: all_rows(), pairs: 24, span, rates, latency_rounds: 5, latency_names: None, ..Self::main() }
+    }
+
+    fn read() -> Result<Self, Box<dyn Error>> {
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        let mut options = if words.iter().any(|word| word == "--full") { Self::full() } else { Self::main() };
+        for pair in words.chunks(2) {
+            let [name, value] = pair else { return Err(USAGE.into()) };
+            match name.as_str() {
+                "--full" => {}
+                "--check" => options.only_check = true,
+                "--pairs" => options.pairs = value.parse()?,
+                "--milliseconds" => options.span = Duration::from_millis(value.parse()?),
+                "--rounds" => options.latency_rounds = value.parse()?,
+                "--row" => options.rows.retain(|row| row.name.contains(value.as_str())),
+                "--out" => options.out = PathBuf::from(value),
+                _ => return Err(format!("unknown option {name}; {USAGE}").into()),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_installed| "a TLS provider is installed already")?;
-    let options = options()?;
+    // The core of the systems is theirs alone; the threads that come later inherit this.
+    let own = std::process::id().to_string();
+    Command::new("taskset").args(["-acp", &LOAD_CPU.to_string(), &own]).output()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(compare(&Options::read()?))
+}
+
+async fn compare(options: &Options) -> Result<(), Box<dyn Error>> {
+    let watch = Watch::begin();
     let folder = tempfile::tempdir()?;
-    let ground = ground(folder.path().to_owned())?;
+    let ground = Ground::lay(folder.path())?;
     let own = std::env::current_exe()?;
-    let beside = own.parent().ok_or("the program lies in no folder")?;
-
-    let _origin = system::origin(&ground, LOAD_CPU)?;
-    let bare = bare(&ground, &beside.join("pass_through"))?;
-    let edge = start_edge(&ground, &beside.join("portcullis"), SYSTEM_CPU).await?;
-    let cookie = edge.session_cookie().await?;
-    say(&format!(
-        "resident memory of the idle all-in-one: {:.1} MiB",
-        mebibytes(cpu::resident_bytes(edge.running.pid()))
-    ));
-    let nginx = [
-        ("nginx plain", system::nginx_plain(&ground, SYSTEM_CPU)),
-        ("nginx + auth_request", system::nginx_auth_request(&ground, SYSTEM_CPU)),
-    ];
-    let pairs = pairs(&bare, &edge, &cookie, &nginx);
-
-    say(&format!(
-        "{} pairs of {} s each; system on core {SYSTEM_CPU}, load and origin on core {LOAD_CPU}",
-        options.pairs, options.seconds
-    ));
-    let mut rows = Vec::new();
-    for http2 in [false, true] {
-        for pair in &pairs {
-            rows.push(measure(pair, http2, &options)?);
-        }
+    let programs = own.parent().ok_or("the program lies in no folder")?.to_owned();
+    let plan = plan(options, &ground, &programs)?;
+    let places = Places { ground, programs, system_cpu: SYSTEM_CPU, load_cpu: LOAD_CPU };
+    let mut roster = Roster::assemble(places).await?;
+    roster.renew().await;
+    roster.check().await?;
+    introduce(&roster, options);
+    if options.only_check {
+        return Ok(());
     }
-    fs::write(&options.out, serde_json::to_string_pretty(&json!({ "rows": rows }))?)?;
-    say(&format!("samples: {}", options.out.display()));
+    let idle = memory(&roster);
+    let mut outcomes = Vec::new();
+    for row in &options.rows {
+        let outcome = contest::run(&mut roster, &plan, *row).await?;
+        report::lines(&outcome).iter().for_each(|line| say(line));
+        outcomes.push(outcome);
+    }
+    let latencies = latency::run(&mut roster, &plan, &pace(options, &outcomes)).await?;
+    say("\nLatency at fixed rates, h1 TLS, 1 KiB");
+    report::latency_lines(&latencies).iter().for_each(|line| say(line));
+    let memories = memories(idle, &memory(&roster));
+    say("\nMemory");
+    report::memory_lines(&memories).iter().for_each(|line| say(line));
+    let machine = watch.end();
+    say(&format!("\nMachine: {}", serde_json::to_string_pretty(&machine)?));
+    let document = json!({
+        "machine": machine,
+        "pairs": options.pairs,
+        "milliseconds": options.span.as_millis(),
+        "rows": outcomes.iter().map(report::json).collect::<Vec<_>>(),
+        "latency": report::latency_json(&latencies),
+        "memory": report::memory_json(&memories),
+        "absent": report::absences(&roster.absent),
+    });
+    fs::write(&options.out, serde_json::to_string_pretty(&document)?)?;
+    say(&format!("Samples: {}", options.out.display()));
     Ok(())
 }
 
-fn options() -> Result<Options, Box<dyn Error>> {
-    let mut options = Options { pairs: 20, seconds: 2, out: PathBuf::from("target/bench.json") };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(name) = arguments.next() {
-        let value = arguments.next().ok_or_else(|| format!("{name} wants a value"))?;
-        match name.as_str() {
-            "--pairs" => options.pairs = value.parse()?,
-            "--seconds" => options.seconds = value.parse()?,
-            "--out" => options.out = PathBuf::from(value),
-            _ => return Err(format!("unknown option {name}; there are --pairs, --seconds, --out").into()),
-        }
+fn plan(options: &Options, ground: &Ground, programs: &std::path::Path) -> Result<Plan, Box<dyn Error>> {
+    let upload = ground.folder.join("upload");
+    fs::write(&upload, vec![b'u'; LARGE])?;
+    Ok(Plan {
+        pairs: options.pairs,
+        span: options.span,
+        warm_up: Duration::from_millis(100),
+        drive: programs.join("drive"),
+        upload,
+        roots: ground.certificate.clone(),
+        load_cpu: LOAD_CPU,
+    })
+}
+
+fn introduce(roster: &Roster, options: &Options) {
+    for entrant in &roster.entrants {
+        say(&format!("here: {}", entrant.name.label()));
     }
-    Ok(options)
-}
-
-fn ground(folder: PathBuf) -> Result<Ground, Box<dyn Error>> {
-    let names = ["auth.localhost", PUBLIC_HOST, CHECKED_HOST, "localhost"].map(str::to_owned);
-    let certified = rcgen::generate_simple_self_signed(names)?;
-    let (certificate, key) = (folder.join("tls.pem"), folder.join("tls.key"));
-    fs::write(&certificate, certified.cert.pem())?;
-    fs::write(&key, certified.signing_key.serialize_pem())?;
-    Ok(Ground { folder, certificate, key, origin: free_address()? })
-}
-
-fn bare(ground: &Ground, binary: &std::path::Path) -> std::io::Result<Running> {
-    let address = free_address()?;
-    let texts = [
-        &address.to_string(),
-        &ground.certificate.display().to_string(),
-        &ground.key.display().to_string(),
-        &ground.origin.to_string(),
-    ]
-    .map(|text: &String| text.clone());
-    system::start(SYSTEM_CPU, binary, &texts, address)
-}
-
-fn pairs(bare: &Running, edge: &Edge, cookie: &str, nginx: &[(&'static str, std::io::Result<Running>)]) -> Vec<Pair> {
-    let target = |running: &Running, host, cookie: Option<&str>| Target {
-        pid: running.pid(),
-        port: running.address.port(),
-        host,
-        cookie: cookie.map(str::to_owned),
-    };
-    let checked = target(&edge.running, CHECKED_HOST, Some(cookie));
-    let mut pairs = vec![
-        Pair {
-            name: "portcullis, public route / bare Pingora",
-            system: target(&edge.running, PUBLIC_HOST, None),
-            baseline: target(bare, PUBLIC_HOST, None),
-        },
-        Pair {
-            name: "portcullis, everything on / bare Pingora",
-            system: checked.clone(),
-            baseline: target(bare, PUBLIC_HOST, Some(cookie)),
-        },
-    ];
-    for (name, running) in nginx {
-        match running {
-            Ok(running) => pairs.push(Pair {
-                name: if *name == "nginx plain" {
-                    "bare Pingora / nginx plain"
-                } else {
-                    "portcullis, everything on / nginx + auth_request"
-                },
-                system: if *name == "nginx plain" { target(bare, PUBLIC_HOST, None) } else { checked.clone() },
-                baseline: target(running, PUBLIC_HOST, Some(cookie)),
-            }),
-            Err(error) => say(&format!("absent: {name}: {error}")),
-        }
+    for Absent { name, reason } in &roster.absent {
+        say(&format!("absent: {}: {reason}", name.label()));
     }
-    pairs
-}
-
-/// Runs the pairs of one row, alternating which side goes first, and prints it.
-fn measure(pair: &Pair, http2: bool, options: &Options) -> Result<serde_json::Value, Box<dyn Error>> {
-    let (mut ratios, mut rates, mut bad) = (Vec::new(), Vec::new(), 0);
-    for round in 0..options.pairs {
-        let first_is_system = round % 2 == 0;
-        let (first, second) =
-            if first_is_system { (&pair.system, &pair.baseline) } else { (&pair.baseline, &pair.system) };
-        let (one, two) = (sample(first, http2, options)?, sample(second, http2, options)?);
-        let (system, baseline) = if first_is_system { (one, two) } else { (two, one) };
-        ratios.push(system.rate / baseline.rate);
-        rates.push(system.rate);
-        bad += system.bad + baseline.bad;
-    }
-    let protocol = if http2 { "h2" } else { "h1" };
-    let ratio = Estimate::of(ratios.clone()).ok_or("no samples")?;
-    let rate = Estimate::of(rates).ok_or("no samples")?;
-    let verdict = if ratio.is_clear() { format!("{:.3}", ratio.median) } else { format!("~1 ({:.3})", ratio.median) };
     say(&format!(
-        "{protocol} TLS  {:<48} {verdict:>10}  [{:.3}, {:.3}]  {:>8.0} requests per CPU-second, {bad} failed",
-        pair.name, ratio.low, ratio.high, rate.median
+        "{} rounds, windows of {} ms; systems on core {SYSTEM_CPU}, load and origin on core {LOAD_CPU}",
+        options.pairs,
+        options.span.as_millis()
     ));
-    Ok(
-        json!({ "protocol": protocol, "pair": pair.name, "median": ratio.median, "low": ratio.low, "high": ratio.high, "clear": ratio.is_clear(), "requests_per_cpu_second": rate.median, "failed": bad, "ratios": ratios }),
-    )
 }
 
-struct Sample {
-    rate: f64,
-    bad: u64,
-}
-
-fn sample(target: &Target, http2: bool, options: &Options) -> Result<Sample, Box<dyn Error>> {
-    let Target { pid, port, host, cookie } = target;
-    let load = Load {
-        url: format!("https://{host}:{port}/page"),
-        connect_to: format!("127.0.0.1:{port}"),
-        headers: cookie.iter().map(|cookie| ("cookie".to_owned(), cookie.clone())).collect(),
-        http2,
-        connections: 32,
-        span: Duration::from_secs(options.seconds),
+/// Who is asked at fixed rates, with the throughput that the first row over HTTP/1.1 showed.
+fn pace(options: &Options, outcomes: &[Outcome]) -> Pace {
+    let figures = outcomes.first().map(|outcome| outcome.figures.as_slice()).unwrap_or_default();
+    let takes_part = |name: Name| {
+        name != Name::BareAgain && options.latency_names.as_ref().is_none_or(|names| names.contains(&name))
     };
-    let before = cpu::of_trees(&[*pid]);
-    let outcome = generator::run(&load, LOAD_CPU)?;
-    let used = cpu::of_trees(&[*pid]).saturating_sub(before).as_secs_f64();
-    #[expect(clippy::cast_precision_loss, reason = "a count of requests is far below 2^53")]
-    Ok(Sample { rate: outcome.good as f64 / used.max(0.01), bad: outcome.bad })
+    let names = figures.iter().filter(|figures| takes_part(figures.name));
+    let names = names.filter_map(|figures| Some((figures.name, figures.estimate(Sample::per_second)?.median)));
+    Pace {
+        rates: options.rates.clone(),
+        rounds: options.latency_rounds,
+        span: Duration::from_millis(1500),
+        names: names.collect(),
+    }
 }
 
-fn mebibytes(bytes: u64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "memory sizes are far below 2^53")]
-    let bytes = bytes as f64;
-    bytes / (1024.0 * 1024.0)
+fn memory(roster: &Roster) -> Vec<(Name, f64)> {
+    let mebibytes = |bytes: u64| bytes as f64 / (1024.0 * 1024.0);
+    let once = roster.entrants.iter().filter(|entrant| !matches!(entrant.name, Name::BareAgain | Name::Public));
+    once.map(|entrant| (entrant.name, mebibytes(Trees::of(&entrant.roots).memory()))).collect()
+}
+
+fn memories(idle: Vec<(Name, f64)>, loaded: &[(Name, f64)]) -> Vec<Memory> {
+    let after = |name| loaded.iter().find(|(of, _)| *of == name).map(|(_, size)| *size);
+    idle.into_iter().filter_map(|(name, idle)| Some(Memory { name, idle, loaded: after(name)? })).collect()
 }
 
 fn say(line: &str) {

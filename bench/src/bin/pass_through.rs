@@ -1,5 +1,6 @@
 //! The yardstick's baseline: the least a proxy on the same engine can do. Same Pingora, same allocator, same TLS
-//! provider, same listener buffers, no decision. `pass_through LISTEN CERT KEY UPSTREAM`.
+//! provider, same listener buffers, no decision. `pass_through LISTEN CERT KEY ORIGIN [PLAIN SOCKET UNARY]`:
+//! it listens for TLS, and with the last three in the clear too, with upstreams of their own for WebSockets and gRPC.
 
 use std::sync::Arc;
 
@@ -14,7 +15,9 @@ use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 struct PassThrough {
-    upstream: HttpPeer,
+    origin: HttpPeer,
+    socket: HttpPeer,
+    unary: HttpPeer,
 }
 
 #[async_trait]
@@ -26,8 +29,13 @@ impl ProxyHttp for PassThrough {
     // The default adds a compressor to every request; the proxy under test has none either.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    async fn upstream_peer(&self, _session: &mut Session, _ctx: &mut ()) -> pingora::Result<Box<HttpPeer>> {
-        Ok(Box::new(self.upstream.clone()))
+    async fn upstream_peer(&self, session: &mut Session, _ctx: &mut ()) -> pingora::Result<Box<HttpPeer>> {
+        let peer = match session.req_header().uri.path() {
+            "/socket" => &self.socket,
+            path if path.starts_with("/bench.") => &self.unary,
+            _ => &self.origin,
+        };
+        Ok(Box::new(peer.clone()))
     }
 }
 
@@ -36,17 +44,34 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .install_default()
         .map_err(|_installed| "a TLS provider is installed already")?;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [listen, certificate, key, upstream] = arguments.as_slice() else {
-        return Err("pass_through LISTEN CERT KEY UPSTREAM".into());
+    let [listen, certificate, key, origin, more @ ..] = arguments.as_slice() else {
+        return Err("pass_through LISTEN CERT KEY ORIGIN [PLAIN SOCKET UNARY]".into());
     };
-    let conf = ServerConf { threads: 1, upstream_keepalive_pool_size: 1024, ..ServerConf::default() };
+    let (plain, socket, unary) = match more {
+        [] => (None, origin, origin),
+        [plain, socket, unary] => (Some(plain), socket, unary),
+        _ => return Err("PLAIN, SOCKET and UNARY go together".into()),
+    };
+    let conf = ServerConf {
+        threads: 1,
+        upstream_keepalive_pool_size: 1024,
+        // The load is over when it is asked to end.
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(0),
+        ..ServerConf::default()
+    };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
-    let app = PassThrough { upstream: HttpPeer::new(upstream.as_str(), false, String::new()) };
+    let peer = |address: &String| HttpPeer::new(address.as_str(), false, String::new());
+    let mut app = PassThrough { origin: peer(origin), socket: peer(socket), unary: peer(unary) };
+    app.unary.options.set_http_version(2, 2);
     let mut service = http_proxy_service(&Arc::clone(&server.configuration), app);
     let mut tls = TlsSettings::intermediate(certificate, key)?;
     tls.enable_h2();
     service.add_tls_with_settings(listen, None, tls);
+    if let Some(plain) = plain {
+        service.add_tcp(plain);
+    }
     server.add_service(service);
     server.run_forever();
 }

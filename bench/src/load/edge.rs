@@ -7,13 +7,8 @@ use std::path::{Path, PathBuf};
 
 use portcullis_demo::{Browser, Client, Provider, ProviderParts};
 
-use super::system::{Ground, Running, free_address, start};
-
-/// The host that everybody may use.
-pub const PUBLIC_HOST: &str = "open.localhost";
-/// The host that asks for a session, an e-mail rule, identity headers and a signed assertion.
-pub const CHECKED_HOST: &str = "checked.localhost";
-const SIGN_IN_HOST: &str = "auth.localhost";
+pub use super::system::{CHECKED_HOST, PUBLIC_HOST};
+use super::system::{EMAIL, Ground, Running, SIGN_IN_HOST, SOCKET_PATH, free_address, start};
 
 /// A running Portcullis and the provider behind its sign-in.
 #[derive(Debug)]
@@ -66,7 +61,9 @@ fn write(ground: &Ground, folder: &Path, address: SocketAddr, issuer: &str) -> i
     fs::create_dir_all(folder)?;
     fs::write(folder.join("secret"), "bench-secret")?;
     let (place, port) = (folder.display(), address.port());
-    let Ground { certificate, key, origin, .. } = ground;
+    let Ground { certificate, key, .. } = ground;
+    let everybody = "allow_public_unauthenticated_access: true".to_owned();
+    let checked = format!("pass_identity_headers: true, policy: [{{allow: {{and: [{{email: {EMAIL}}}]}}}}]");
     let text = format!(
         "directories: {{run_dir: \"{place}/run\", state_dir: \"{place}/state\"}}\n\
          listen: {{public: \"{address}\", telemetry: 127.0.0.1:0}}\n\
@@ -74,13 +71,23 @@ fn write(ground: &Ground, folder: &Path, address: SocketAddr, issuer: &str) -> i
          sign_in: {{host: {SIGN_IN_HOST}}}\n\
          providers:\n  demo: {{issuer: \"{issuer}\", client_id: portcullis, client_secret: {{file: \"{place}/secret\"}}, scopes: [openid, profile, email, groups]}}\n\
          drain: {{delay: 0s, timeout: 1s, h2: 1s}}\n\
-         routes:\n\
-         - {{from: \"https://{PUBLIC_HOST}:{port}\", to: \"http://{origin}\", allow_public_unauthenticated_access: true}}\n\
-         - {{from: \"https://{CHECKED_HOST}:{port}\", to: \"http://{origin}\", pass_identity_headers: true, policy: [{{allow: {{and: [{{email: alice@corp.example}}]}}}}]}}\n",
+         routes:\n{}{}",
         certificate.display(),
-        key.display()
+        key.display(),
+        routes(ground, &format!("https://{PUBLIC_HOST}:{port}"), &everybody),
+        routes(ground, &format!("https://{CHECKED_HOST}:{port}"), &checked),
     );
     let file = folder.join("portcullis.yaml");
     fs::write(&file, text)?;
     Ok(file)
+}
+
+/// A host's three routes: WebSockets, gRPC and everything else.
+fn routes(ground: &Ground, from: &str, who: &str) -> String {
+    let Ground { origin, socket, unary, .. } = ground;
+    format!(
+        "- {{from: \"{from}\", path: {SOCKET_PATH}, to: \"http://{socket}\", allow_websockets: true, {who}}}\n\
+         - {{from: \"{from}\", prefix: /bench., to: \"h2c://{unary}\", {who}}}\n\
+         - {{from: \"{from}\", to: \"http://{origin}\", {who}}}\n"
+    )
 }

@@ -1,0 +1,206 @@
+//! The rounds: in each, every system of a row has one window, in an order that turns with the round, so that two
+//! windows of one round are a pair and what the machine did in between hits everybody alike.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::cpu::Trees;
+use super::entrant::{Entrant, Name};
+use super::generator::{self, Load, LoadError, Sample};
+use super::roster::{Absent, Roster};
+use super::rows::{Row, Wire, Work};
+use super::statistics::Estimate;
+use crate::drive::order::{Kind, Order};
+
+/// Connections of a kept-alive row.
+const CONNECTIONS: u32 = 32;
+/// Workers that open connections.
+const KNOCKERS: usize = 16;
+/// HTTP/2 connections with gRPC calls, several on each.
+const CALLERS: usize = 8;
+
+/// How often and how long.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Rounds of a row.
+    pub pairs: usize,
+    /// The window.
+    pub span: Duration,
+    /// Before each window.
+    pub warm_up: Duration,
+    /// Our own generator.
+    pub drive: PathBuf,
+    /// What is uploaded.
+    pub upload: PathBuf,
+    /// PEM of the root.
+    pub roots: PathBuf,
+    /// The core of the load.
+    pub load_cpu: usize,
+}
+
+/// What one system did in one row.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// Which.
+    pub name: Name,
+    /// One sample a round.
+    pub samples: Vec<Sample>,
+}
+
+impl Figures {
+    /// A figure of the samples.
+    #[must_use]
+    pub fn estimate(&self, figure: impl Fn(&Sample) -> f64) -> Option<Estimate> {
+        Estimate::of(self.samples.iter().map(figure).collect())
+    }
+
+    /// Answers that were not as they should be, in all rounds.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.samples.iter().map(|sample| sample.bad).sum()
+    }
+}
+
+/// What a row brought.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Which.
+    pub row: Row,
+    /// Everybody who took part.
+    pub figures: Vec<Figures>,
+    /// Who of the row's field did not, and why.
+    pub absent: Vec<Absent>,
+}
+
+impl Outcome {
+    /// The ratios of one system to another, round by round.
+    #[must_use]
+    pub fn ratios(&self, system: Name, baseline: Name) -> Option<Vec<f64>> {
+        let of = |name| self.figures.iter().find(|figures| figures.name == name);
+        let pairs = of(system)?.samples.iter().zip(&of(baseline)?.samples);
+        Some(pairs.map(|(one, two)| one.per_cpu_second() / two.per_cpu_second()).collect())
+    }
+}
+
+/// Runs the rounds of one row.
+///
+/// # Errors
+/// The generator is not there.
+pub async fn run(roster: &mut Roster, plan: &Plan, row: Row) -> Result<Outcome, Box<dyn Error>> {
+    roster.renew().await;
+    let mut absent = Vec::new();
+    let mut names = Vec::new();
+    for entrant in roster.entrants.iter().filter(|entrant| row.field.has(entrant.name)) {
+        match gap(entrant, row) {
+            None => names.push(entrant.name),
+            Some(reason) => absent.push(Absent { name: entrant.name, reason: reason.to_owned() }),
+        }
+    }
+    let trees: Vec<(Name, Trees)> = roster.entrants.iter().map(|one| (one.name, Trees::of(&one.roots))).collect();
+    let mut samples: BTreeMap<usize, Vec<Sample>> = BTreeMap::new();
+    for round in 0..plan.pairs {
+        roster.renew().await;
+        for place in order(names.len(), round) {
+            let Some(name) = names.get(place) else { continue };
+            let entrant = roster.entrants.iter().find(|entrant| entrant.name == *name);
+            let trees = trees.iter().find(|(of, _)| of == name);
+            let (Some(entrant), Some((_, trees))) = (entrant, trees) else { continue };
+            samples.entry(place).or_default().push(sample(entrant, row, plan, trees)?);
+        }
+    }
+    let mut figures = Vec::new();
+    for (place, samples) in samples {
+        let Some(name) = names.get(place).copied() else { continue };
+        if samples.iter().all(|sample| sample.good == 0) {
+            absent.push(Absent { name, reason: "no good answer in this row".to_owned() });
+        } else {
+            figures.push(Figures { name, samples });
+        }
+    }
+    Ok(Outcome { row, figures, absent })
+}
+
+/// Why a system is not in a row.
+fn gap(entrant: &Entrant, row: Row) -> Option<&'static str> {
+    if row.wire == Wire::Plain && entrant.plain.is_none() {
+        return Some("its public listener serves TLS alone here");
+    }
+    entrant.lacks.iter().find(|(work, _)| *work == row.work).map(|(_, reason)| *reason)
+}
+
+/// The order of `count` systems in a round: it begins one further each round, and every other round runs backwards.
+fn order(count: usize, round: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).map(|place| (place + round / 2) % count.max(1)).collect();
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    order
+}
+
+fn sample(entrant: &Entrant, row: Row, plan: &Plan, trees: &Trees) -> Result<Sample, LoadError> {
+    let driven = |kind, connections| {
+        let order = order_for(entrant, plan, kind, connections);
+        generator::drive(&plan.drive, &order, plan.load_cpu, trees)
+    };
+    match row.work {
+        Work::Page | Work::Upload => generator::run(&load(entrant, row, plan, "/page"), plan.load_cpu, trees),
+        Work::Large => generator::run(&load(entrant, row, plan, "/large"), plan.load_cpu, trees),
+        Work::Connections => driven(Kind::Connections, KNOCKERS),
+        Work::Resumptions => driven(Kind::Resumptions, KNOCKERS),
+        Work::Messages => driven(Kind::Messages, CONNECTIONS as usize),
+        Work::Unary => driven(Kind::Unary, CALLERS),
+    }
+}
+
+/// What our own generator is told for one window.
+#[must_use]
+pub fn order_for(entrant: &Entrant, plan: &Plan, kind: Kind, connections: usize) -> Order {
+    Order {
+        kind,
+        address: entrant.tls,
+        host: entrant.host.to_owned(),
+        roots: plan.roots.clone(),
+        headers: entrant.headers.clone(),
+        connections,
+        warm_up: plan.warm_up,
+        span: plan.span,
+        rate: 0,
+    }
+}
+
+fn load(entrant: &Entrant, row: Row, plan: &Plan, path: &str) -> Load {
+    let (scheme, address) = match (row.wire, entrant.plain) {
+        (Wire::Plain, Some(plain)) => ("http", plain),
+        (Wire::Plain | Wire::H1 | Wire::H2, _) => ("https", entrant.tls),
+    };
+    Load {
+        url: format!("{scheme}://{}:{}{path}", entrant.host, address.port()),
+        connect_to: address.to_string(),
+        headers: entrant.headers.clone(),
+        http2: row.wire == Wire::H2,
+        connections: CONNECTIONS,
+        warm_up: plan.warm_up,
+        span: plan.span,
+        upload: (row.work == Work::Upload).then(|| plan.upload.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::order;
+
+    #[test]
+    fn everybody_has_every_place_and_one_window_a_round() {
+        for round in 0..8 {
+            let mut places = order(4, round);
+            places.sort_unstable();
+            assert_eq!(places, [0, 1, 2, 3]);
+        }
+        let firsts: std::collections::BTreeSet<_> =
+            (0..8).filter_map(|round| order(4, round).first().copied()).collect();
+        assert_eq!(firsts.len(), 4);
+        assert!(order(0, 3).is_empty());
+    }
+}
