@@ -58,7 +58,7 @@ pub use malformed::Malformed;
 pub use path::CanonicalPath;
 pub use portal::{MAX_PORTAL_ENTRIES, PortalEntry};
 pub use redirect::redirect_location;
-pub use rewrite::{UnsafeRewrite, rewrite_path, upstream_host};
+pub use rewrite::{UnsafeRewrite, own_name, rewrite_path, upstream_host};
 pub use snapshot::{BuildError, Snapshot};
 pub use verdict::{Answer, Challenge, Grant, Missing, Presented, Refusal, RefusalCause, Shadowed, Verdict};
 pub use view::RequestView;

@@ -117,7 +117,10 @@ pub fn upstream_host<'a>(
     }
 }
 
-fn own_name(upstream: &Upstream) -> Cow<'_, str> {
+/// What an upstream is called in `Host` unless its route says otherwise: its own name, with a port that is not the
+/// scheme's.
+#[must_use]
+pub fn own_name(upstream: &Upstream) -> Cow<'_, str> {
     let Upstream { scheme, host, port, weight: _ } = upstream;
     let default = match scheme {
         Scheme::Http | Scheme::H2c => 80,

@@ -198,11 +198,19 @@ impl Exchange {
 
     /// Bytes passed in any direction.
     pub(crate) fn active(&self) {
-        self.activity.store(self.now(), Ordering::Relaxed);
+        // Whoever has no limit needs no clock.
+        if self.idle.load(Ordering::Relaxed) != NEVER {
+            self.activity.store(self.now(), Ordering::Relaxed);
+        }
     }
 
     /// Bytes of the request's body passed; `ended` when they were the last.
     pub(crate) fn body_passed(&self, ended: bool) {
+        let waited_for = [&self.body, &self.idle, &self.total_after_body];
+        if ended && waited_for.iter().all(|limit| limit.load(Ordering::Relaxed) == NEVER) {
+            // The end of a body that was over, or never was.
+            return;
+        }
         let now = self.now();
         self.activity.store(now, Ordering::Relaxed);
         self.body_progress.store(now, Ordering::Relaxed);

@@ -55,8 +55,8 @@ pub(crate) struct ToRoute {
     pub(crate) grant: Grant,
     pub(crate) view: RequestView<'static>,
     pub(crate) state: Arc<RouteState>,
-    /// Path and query as they are sent.
-    pub(crate) target: String,
+    /// Path and query as they are sent; `None`: as they came.
+    pub(crate) target: Option<String>,
     /// The epoch the grant was judged in.
     pub(crate) epoch: u64,
     pub(crate) kind: Kind,
@@ -81,7 +81,7 @@ pub(crate) enum Kind {
     Events,
 }
 
-/// Addresses that were tried.
+/// Addresses that were tried in vain.
 #[derive(Debug, Default)]
 pub(crate) struct Tries {
     pub(crate) addresses: Vec<SocketAddr>,

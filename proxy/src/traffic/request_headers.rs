@@ -7,7 +7,7 @@ use http::{HeaderMap, Uri, Version};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
-use portcullis_config::{Action, TemplatePart};
+use portcullis_config::{Action, HostRewrite, TemplatePart};
 use portcullis_gate::{CookieEdit, RequestView, is_alike, is_ours, upstream_cookies, upstream_host};
 use portcullis_policy::Leaf;
 
@@ -90,7 +90,7 @@ fn make(session: &Session, head: &mut Parts, context: &mut Context, request_id: 
         Passage::SignIn(to) => {
             strip(&mut head.headers, false, is_ours);
             tell_client(&mut head.headers, &to.view, client, request_id)?;
-            aim(head, to.view.host(), &to.view.path_and_query())
+            aim(head, text(to.view.host().to_owned())?, Some(&to.view.path_and_query()))
         }
         Passage::None => Err(Error::explain(ErrorType::InternalError, "request has no way")),
     }
@@ -115,10 +115,15 @@ fn to_upstream(session: &Session, head: &mut Parts, to: &ToRoute, shared: &Share
     if to.kind == Kind::Grpc && head.version == Version::HTTP_2 {
         head.headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
-    let upstream = to.chosen.as_ref().map(|chosen| &chosen.template.upstream);
-    let upstream = upstream.ok_or_else(|| Error::explain(ErrorType::InternalError, "no upstream was chosen"))?;
-    let host = upstream_host(forward, upstream, &to.view, &session.req_header().headers);
-    aim(head, &host, &to.target)
+    let template = to.chosen.as_ref().map(|chosen| &chosen.template);
+    let template = template.ok_or_else(|| Error::explain(ErrorType::InternalError, "no upstream was chosen"))?;
+    let host = match forward.host {
+        HostRewrite::Upstream => template.host.clone(),
+        HostRewrite::Preserve | HostRewrite::Fixed(_) | HostRewrite::Header(_) => {
+            text(upstream_host(forward, &template.upstream, &to.view, &session.req_header().headers).into_owned())?
+        }
+    };
+    aim(head, host, to.target.as_deref())
 }
 
 /// Removes what must not pass.
@@ -148,14 +153,22 @@ fn tell_client(headers: &mut HeaderMap, view: &RequestView<'_>, client: &Peer, r
             if address == client.address.ip() { client.forwarded_for.clone() } else { text(address.to_string())? };
         headers.insert(X_FORWARDED_FOR, value);
     }
-    let host = match view.sent_port() {
-        Some(port) => text(format!("{}:{port}", view.host()))?,
-        None => text(view.host().to_owned())?,
-    };
-    headers.insert(X_FORWARDED_HOST, host);
+    headers.insert(X_FORWARDED_HOST, forwarded_host(headers.get(header::HOST), view)?);
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
     headers.insert(X_REQUEST_ID, request_id.to_header());
     Ok(())
+}
+
+/// The host that was asked for, with the port if one was sent; the client's own words where they are canonical.
+fn forwarded_host(sent: Option<&HeaderValue>, view: &RequestView<'_>) -> Result<HeaderValue> {
+    let host = view.host();
+    let rest = sent.and_then(|sent| sent.as_bytes().strip_prefix(host.as_bytes()));
+    match (sent, rest, view.sent_port()) {
+        (Some(sent), Some(b""), None) => Ok(sent.clone()),
+        (Some(sent), Some([b':', b'1'..=b'9', ..]), Some(_)) => Ok(sent.clone()),
+        (_, _, Some(port)) => text(format!("{host}:{port}")),
+        (_, _, None) => text(host.to_owned()),
+    }
 }
 
 fn text(text: String) -> Result<HeaderValue> {
@@ -233,18 +246,17 @@ fn names(to: &ToRoute, shared: &Shared, of: fn(&Leaf) -> &[Box<str>]) -> Vec<u8>
     names.join(",").into_bytes()
 }
 
-/// Path, query and host as they are sent: what was judged.
-fn aim(head: &mut Parts, host: &str, target: &str) -> Result<()> {
-    let sent = head.uri.path_and_query().filter(|sent| sent.as_str() == target).cloned();
-    head.uri = match sent {
+/// Path, query and host as they are sent: what was judged. No `target`: the one that came.
+fn aim(head: &mut Parts, host: HeaderValue, target: Option<&str>) -> Result<()> {
+    let came = head.uri.path_and_query().filter(|came| target.is_none_or(|target| came.as_str() == target));
+    head.uri = match (came, target) {
         // Without an authority, should there have been one: `Host` alone says where.
-        Some(sent) => Uri::from(sent),
-        None => {
+        (Some(came), _) => Uri::from(came.clone()),
+        (None, Some(target)) => {
             Uri::try_from(target).map_err(|error| Error::because(ErrorType::InternalError, "request target", error))?
         }
+        (None, None) => return Err(Error::explain(ErrorType::InternalError, "request has no target")),
     };
-    if head.headers.get(header::HOST).is_none_or(|sent| sent.as_bytes() != host.as_bytes()) {
-        head.headers.insert(header::HOST, text(host.to_owned())?);
-    }
+    head.headers.insert(header::HOST, host);
     Ok(())
 }

@@ -110,7 +110,7 @@ async fn forward(
             &Malformed::PathHiddenDots,
         ));
     };
-    let target = with_query(path.into_owned(), view.query());
+    let target = target(session.req_header().raw_path(), &path, view.query());
     let Ok(tokens) = tokens(&grant, context).await else {
         return Some(replies::failure(session, context, replies::Failure::Token));
     };
@@ -267,13 +267,22 @@ fn kind_of(session: &Session, view: &RequestView<'_>) -> Kind {
     }
 }
 
-/// The target as it is sent: the query is never ours to change.
-fn with_query(mut path: String, query: Option<&str>) -> String {
-    if let Some(query) = query {
-        path.push('?');
-        path.push_str(query);
+/// The target as it is sent, where it is not what came: the query is never ours to change.
+fn target(came: &[u8], path: &str, query: Option<&str>) -> Option<String> {
+    let rest = came.strip_prefix(path.as_bytes());
+    let same = match query {
+        None => rest == Some(b""),
+        Some(query) => rest.and_then(|rest| rest.strip_prefix(b"?")) == Some(query.as_bytes()),
+    };
+    if same {
+        return None;
     }
-    path
+    let mut target = path.to_owned();
+    if let Some(query) = query {
+        target.push('?');
+        target.push_str(query);
+    }
+    Some(target)
 }
 
 fn has_long_body(session: &mut Session) -> bool {

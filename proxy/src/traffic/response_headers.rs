@@ -1,6 +1,7 @@
 //! The head that comes back from an upstream.
 
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::response::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
@@ -9,6 +10,8 @@ use portcullis_config::Cookie;
 use super::Context;
 use super::context::{Kind, Passage};
 use super::{again, way};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A body of at least this many bytes may take a while: its exchange is entered into the registry.
 const LONG_BODY: u64 = 1024 * 1024;
@@ -28,52 +31,67 @@ pub(crate) fn prepare(session: &Session, response: &mut ResponseHeader, context:
     } else if response.status.is_informational() {
         // Browsers keep the cookies of a 103, too.
         if matches!(context.passage, Passage::Route(_)) {
-            forget_our_cookies(response, &context.published.config.sign_in.cookie)?;
+            let mut head = Parts::from(std::mem::replace(response, blank()));
+            forget_our_cookies(&mut head.headers, &context.published.config.sign_in.cookie);
+            *response = ResponseHeader::from(head);
         }
         return Ok(());
     }
     context.record.status = Some(response.status);
     if matches!(context.passage, Passage::Route(_)) {
-        edit(response, context)?;
+        edit(response, context);
         last(session, response, context);
     }
     Ok(())
 }
 
-fn edit(response: &mut ResponseHeader, context: &mut Context) -> Result<()> {
-    let published = std::sync::Arc::clone(&context.published);
-    let sign_in = &published.config.sign_in;
-    forget_our_cookies(response, &sign_in.cookie)?;
+fn edit(response: &mut ResponseHeader, context: &mut Context) {
+    let request_id = context.identify();
+    let Context { published, passage, .. } = context;
+    let cookie = &published.config.sign_in.cookie;
+    // Plain parts: the engine's own setters keep a second map, of spellings, beside every field.
+    let mut head = Parts::from(std::mem::replace(response, blank()));
+    forget_our_cookies(&mut head.headers, cookie);
     // Whoever has a question about a permitted answer needs its id as much as after a refusal.
-    response.insert_header(HeaderName::from_static("x-request-id"), context.identify().to_header())?;
-    let Some(to) = context.routed() else { return Ok(()) };
-    for (name, value) in &to.grant.route.headers.set_response {
-        response.insert_header(name.clone(), value.clone())?;
-    }
-    if to.grant.clear_cookie {
-        for cookie in portcullis_reply::clear_session_cookie(&sign_in.cookie) {
-            response.append_header(header::SET_COOKIE, cookie)?;
+    head.headers.insert(X_REQUEST_ID, never_indexed(request_id.to_header()));
+    if let Passage::Route(to) = passage {
+        for (name, value) in &to.grant.route.headers.set_response {
+            head.headers.insert(name.clone(), value.clone());
+        }
+        if to.grant.clear_cookie {
+            for cookie in portcullis_reply::clear_session_cookie(cookie) {
+                head.headers.append(header::SET_COOKIE, cookie);
+            }
         }
     }
-    Ok(())
+    *response = ResponseHeader::from(head);
+}
+
+fn blank() -> ResponseHeader {
+    ResponseHeader::from(http::Response::new(()).into_parts().0)
+}
+
+/// Keeps a value that never comes again out of HTTP/2's table of values that might (RFC 7541 §7.1.3).
+fn never_indexed(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
 }
 
 /// An upstream that sets our cookies would choose who its visitors are on this host.
-fn forget_our_cookies(response: &mut ResponseHeader, cookie: &Cookie) -> Result<()> {
+fn forget_our_cookies(headers: &mut HeaderMap, cookie: &Cookie) {
     let ours = |value: &HeaderValue| {
         let name = name_sent_back(value.as_bytes());
         name.eq_ignore_ascii_case(cookie.name.as_bytes()) || name.eq_ignore_ascii_case(cookie.bind_name.as_bytes())
     };
-    if !response.headers.get_all(header::SET_COOKIE).iter().any(ours) {
-        return Ok(());
+    if !headers.get_all(header::SET_COOKIE).iter().any(ours) {
+        return;
     }
     let kept: Vec<HeaderValue> =
-        response.headers.get_all(header::SET_COOKIE).iter().filter(|value| !ours(value)).cloned().collect();
-    response.remove_header(&header::SET_COOKIE);
+        headers.get_all(header::SET_COOKIE).iter().filter(|value| !ours(value)).cloned().collect();
+    headers.remove(header::SET_COOKIE);
     for value in kept {
-        response.append_header(header::SET_COOKIE, value)?;
+        headers.append(header::SET_COOKIE, value);
     }
-    Ok(())
 }
 
 /// The name that a server reads when a browser sends a cookie back. One without a name is sent as its bare
@@ -87,9 +105,9 @@ fn name_sent_back(set_cookie: &[u8]) -> &[u8] {
 /// What lasts is entered into the registry, and keeps only the deadlines of a stream.
 fn last(session: &Session, response: &ResponseHeader, context: &mut Context) {
     let body_progress = context.published.config.limits.body_progress;
-    let exchange = std::sync::Arc::clone(&context.exchange);
     let head_only = session.req_header().method == http::Method::HEAD;
-    let Some(to) = context.routed() else { return };
+    let Context { exchange, passage, .. } = context;
+    let Passage::Route(to) = passage else { return };
     let kind = response.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     if kind.get(..17).is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream")) && to.kind == Kind::Plain {
         to.kind = Kind::Events;

@@ -32,7 +32,6 @@ pub(crate) async fn peer(context: &mut Context) -> Result<Box<HttpPeer>> {
                 .await
                 .ok_or_else(|| Error::explain(NO_ADDRESS, "sign-in service").into_up())?;
             peer.options.http_upstream_request_policy.h1_upgrade = H1UpgradePolicy::Deny;
-            to.tries.addresses.extend(chosen.as_ref().map(|chosen| chosen.endpoint.address));
             to.chosen = chosen;
             Ok(Box::new(peer))
         }
@@ -55,7 +54,6 @@ async fn route_peer(to: &mut ToRoute) -> Result<Box<HttpPeer>> {
     let mut peer = chosen.template.peer(chosen.endpoint.address, upgrade, read_deadline(to));
     peer.options.http_upstream_request_policy.h1_upgrade =
         if upgrade { H1UpgradePolicy::WebSocketOnly } else { H1UpgradePolicy::Deny };
-    to.tries.addresses.push(chosen.endpoint.address);
     to.chosen = Some(chosen);
     Ok(Box::new(peer))
 }
@@ -110,6 +108,7 @@ pub(crate) fn not_connected(context: &mut Context, mut error: Box<Error>) -> Box
     };
     if let Some(chosen) = chosen {
         chosen.endpoint.failed();
+        tries.addresses.push(chosen.endpoint.address);
     }
     let retry = tries.retries < RETRIES && budget.is_none_or(crate::upstream::RouteUpstreams::may_retry);
     if retry {

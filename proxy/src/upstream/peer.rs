@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use pingora_core::protocols::{ALPN, TcpKeepalive};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::utils::tls::{CertKey, WrappedX509, parse_x509};
 use portcullis_config::Certificate;
 use portcullis_config::{Scheme, Upstream, UpstreamTls};
+use portcullis_gate::own_name;
 use rustls::RootCertStore;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -36,6 +38,12 @@ const H2_WINDOW: u32 = 1024 * 1024;
 /// Upstream TLS settings that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum UnusableUpstream {
+    /// The host cannot stand in a header.
+    #[error("host of upstream {host} is not one")]
+    Host {
+        /// The upstream's host.
+        host: Arc<str>,
+    },
     /// `tls_custom_ca` is not a certificate.
     #[error("custom CA of upstream {host} is not a certificate")]
     Ca {
@@ -64,6 +72,8 @@ pub(crate) struct PeerTemplate {
     group_key: u64,
     /// Which upstream.
     pub(crate) upstream: Upstream,
+    /// What it is called in `Host`, unless the route says otherwise.
+    pub(crate) host: HeaderValue,
 }
 
 impl PeerTemplate {
@@ -96,6 +106,8 @@ impl PeerTemplate {
             client,
             group_key: group_key(digest, *scheme),
             upstream: upstream.clone(),
+            host: HeaderValue::from_str(&own_name(upstream))
+                .map_err(|_| UnusableUpstream::Host { host: Arc::clone(host) })?,
         })
     }
 
