@@ -75,7 +75,11 @@ pub struct Generation(pub [u8; 32]);
 /// The first six bytes in hexadecimal, as events and `status` show it.
 impl std::fmt::Display for Generation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().take(6).try_for_each(|byte| write!(f, "{byte:02x}"))
+        // In one piece: every access event shows it.
+        let mut text = [0; 12];
+        let [a, b, c, d, e, g, ..] = self.0;
+        hex::encode_to_slice([a, b, c, d, e, g], &mut text).map_err(|_| std::fmt::Error)?;
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

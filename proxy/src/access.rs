@@ -1,5 +1,8 @@
 //! The access event: exactly one per request, however it ended. Never a query, cookie, token or claim.
 
+mod members;
+
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +15,10 @@ use portcullis_policy::Decision;
 
 use crate::edge::Peer;
 
-/// The tracing target of access events.
+use members::Members;
+
+/// The tracing target of access events. Such an event has one field, `members`: the members of a JSON object, without
+/// braces.
 pub const TARGET: &str = "access";
 
 /// What came of a request, in one word.
@@ -112,47 +118,62 @@ impl Record {
 
     /// Tells the event.
     pub(crate) fn tell(&self, request_id: &str, peer: &Peer, version: Version, measures: &Measures) {
-        let digest = |key: &SessionKey| key.to_string();
-        tracing::info!(
-            target: "access",
-            { request.id = request_id,
-            http.request.method = self.method.as_ref().map_or("", Method::as_str),
-            server.address = self.host,
-            url.path = self.path,
-            http.route = self.route.as_deref().unwrap_or_default(),
-            decision = self.outcome.label(),
-            cause = self.outcome.cause(),
-            reasons = self.reasons(),
-            policy.rule = self.decision.and_then(|decision| decision.rule),
-            session.key = self.session.as_ref().map(digest).unwrap_or_default(),
-            generation = self.generation.map(|generation| generation.to_string()).unwrap_or_default(),
-            http.response.status_code = self.status.map_or(0, |status| status.as_u16()),
-            upstream.failure = self.upstream_failure.unwrap_or_default(),
-            cut = measures.cut.unwrap_or_default(),
-            http.request.body.size = measures.received,
-            http.response.body.size = measures.sent,
-            duration_ms = u64::try_from(measures.took.as_millis()).unwrap_or(u64::MAX),
-            client.address = %self.client.unwrap_or_else(|| peer.address.ip()),
-            network.protocol = protocol(version),
-            tls.version = peer.tls_version },
-            "request",
-        );
+        tell(|event| {
+            event.text("request.id", request_id);
+            event.text("http.request.method", self.method.as_ref().map_or("", Method::as_str));
+            event.text("server.address", &self.host);
+            event.text("url.path", &self.path);
+            event.text("http.route", self.route.as_deref().unwrap_or_default());
+            event.text("decision", self.outcome.label());
+            event.text("cause", self.outcome.cause());
+            event.words("reasons", self.decision.iter().flat_map(|decision| decision.reasons.iter()));
+            if let Some(rule) = self.decision.and_then(|decision| decision.rule) {
+                event.number("policy.rule", rule.into());
+            }
+            event.display("session.key", self.session.as_ref());
+            event.display("generation", self.generation);
+            event.number("http.response.status_code", self.status.map_or(0, |status| status.as_u16().into()));
+            event.text("upstream.failure", self.upstream_failure.unwrap_or_default());
+            event.text("cut", measures.cut.unwrap_or_default());
+            event.number("http.request.body.size", measures.received);
+            event.number("http.response.body.size", measures.sent);
+            event.number("duration_ms", u64::try_from(measures.took.as_millis()).unwrap_or(u64::MAX));
+            match self.client.filter(|client| *client != peer.address.ip()) {
+                Some(client) => event.display("client.address", Some(client)),
+                None => event.text("client.address", peer.forwarded_for.to_str().unwrap_or_default()),
+            }
+            event.text("network.protocol", protocol(version));
+            event.text("tls.version", peer.tls_version);
+        });
     }
 }
 
 /// Tells of a request whose head was refused before it could be read: nothing of it is known.
 pub(crate) fn unreadable(peer: &Peer, h2: bool, cause: &'static str, status: u16) {
-    tracing::info!(
-        target: "access",
-        { request.id = "",
-        decision = "malformed",
-        cause,
-        http.response.status_code = status,
-        client.address = %peer.address.ip(),
-        network.protocol = if h2 { "h2" } else { "http/1.1" },
-        tls.version = peer.tls_version },
-        "request",
-    );
+    tell(|event| {
+        event.text("request.id", "");
+        event.text("decision", "malformed");
+        event.text("cause", cause);
+        event.number("http.response.status_code", status.into());
+        event.display("client.address", Some(peer.address.ip()));
+        event.text("network.protocol", if h2 { "h2" } else { "http/1.1" });
+        event.text("tls.version", peer.tls_version);
+    });
+}
+
+thread_local! {
+    static LINE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Tells an event of the members that `write` writes. One text goes through the subscriber, not twenty fields.
+fn tell(write: impl FnOnce(&mut Members<'_>)) {
+    if !tracing::enabled!(target: "access", tracing::Level::INFO) {
+        return;
+    }
+    LINE.with_borrow_mut(|line| {
+        write(&mut Members::new(line));
+        tracing::info!(target: "access", members = line.as_str(), "request");
+    });
 }
 
 const fn protocol(version: Version) -> &'static str {
