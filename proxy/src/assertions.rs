@@ -1,16 +1,19 @@
 //! Signed identity assertions, made when first needed and kept while they are fresh: one per session version
 //! and host. Signing costs as much as a dozen requests.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderValue;
-use papaya::HashMap;
+use papaya::{Equivalent, HashMap};
 use portcullis_gate::{AssertionClaims, IdentityHeaders};
 use portcullis_identity::{Session, SessionKey, Timestamp};
 use portcullis_keys::{AssertionKeys, Random};
+
+use crate::digest_hasher::BuildDigestHasher;
 
 /// An assertion with less than this left is not given out any more.
 const LEAST_REST: Duration = Duration::from_secs(120);
@@ -18,12 +21,57 @@ const LEAST_REST: Duration = Duration::from_secs(120);
 /// The most assertions kept; a full cache starts anew, which costs a signature each.
 const CAPACITY: usize = 65_536;
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Key {
     session: SessionKey,
     version: u64,
     host: Arc<str>,
     generation: [u8; 32],
+}
+
+/// A key as a request has it: nothing is copied to look one up.
+#[derive(Clone, Copy)]
+struct Sought<'a> {
+    session: &'a SessionKey,
+    version: u64,
+    host: &'a str,
+    generation: &'a [u8; 32],
+}
+
+impl Key {
+    fn sought(&self) -> Sought<'_> {
+        let Self { session, version, host, generation } = self;
+        Sought { session, version: *version, host, generation }
+    }
+}
+
+impl Sought<'_> {
+    fn kept(&self) -> Key {
+        let Self { session, version, host, generation } = self;
+        Key { session: **session, version: *version, host: (*host).into(), generation: **generation }
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.sought().hash(state);
+    }
+}
+
+impl Hash for Sought<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // A session has few versions, hosts and generations at a time: they are told apart by comparison.
+        self.session.hash(state);
+    }
+}
+
+impl Equivalent<Key> for Sought<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        *self.session == key.session
+            && self.version == key.version
+            && *self.host == *key.host
+            && *self.generation == key.generation
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -44,7 +92,7 @@ pub(crate) struct About<'a> {
 
 /// The cache.
 #[derive(Debug, Default)]
-pub(crate) struct Assertions(HashMap<Key, Signed>);
+pub(crate) struct Assertions(HashMap<Key, Signed, BuildDigestHasher>);
 
 impl Assertions {
     /// The assertion about `about`; `fresh` is told when one was signed.
@@ -56,9 +104,9 @@ impl Assertions {
         fresh: impl FnOnce(),
     ) -> HeaderValue {
         let About { identity, session, host, generation, now } = about;
-        let key = Key { session: session.key, version: session.version, host: host.into(), generation };
+        let sought = Sought { session: &session.key, version: session.version, host, generation: &generation };
         let cache = self.0.pin();
-        if let Some(kept) = cache.get(&key).filter(|kept| kept.expires_at.since(now) >= LEAST_REST) {
+        if let Some(kept) = cache.get(&sought).filter(|kept| kept.expires_at.since(now) >= LEAST_REST) {
             return kept.value.clone();
         }
         let mut id = [0; 16];
@@ -71,7 +119,7 @@ impl Assertions {
         if cache.len() >= CAPACITY {
             cache.clear();
         }
-        cache.insert(key, Signed { value: value.clone(), expires_at: claims.expires_at() });
+        cache.insert(sought.kept(), Signed { value: value.clone(), expires_at: claims.expires_at() });
         fresh();
         value
     }

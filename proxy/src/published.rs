@@ -2,11 +2,11 @@
 //! gate's snapshot is beside it; a request takes its route from the gate and its upstreams from here.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use portcullis_config::{Action, Config, Route};
 
+use crate::digest_hasher::BuildDigestHasher;
 use crate::metrics::{Metrics, RouteCounters};
 use crate::upstream::{RouteUpstreams, Targets, UnusableUpstream};
 
@@ -20,27 +20,8 @@ pub(crate) struct Published {
     previous: States,
 }
 
-/// Routes by digest. A digest is as good as a hash of itself.
-type States = HashMap<[u8; 32], Arc<RouteState>, BuildHasherDefault<DigestHasher>>;
-
-/// Takes the first bytes of a digest as its hash.
-#[derive(Debug, Default)]
-struct DigestHasher(u64);
-
-impl Hasher for DigestHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(first) = bytes.first_chunk() {
-            self.0 = u64::from_le_bytes(*first);
-        }
-    }
-
-    // The length of an array, which is the same for all.
-    fn write_usize(&mut self, _: usize) {}
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
+/// Routes by digest.
+type States = HashMap<[u8; 32], Arc<RouteState>, BuildDigestHasher>;
 
 /// A route's state beside its text.
 #[derive(Debug)]
@@ -62,7 +43,7 @@ impl Published {
         targets: &Targets,
         metrics: &Metrics,
     ) -> Result<Self, UnusableUpstream> {
-        let mut own = States::with_capacity_and_hasher(config.routes.len(), BuildHasherDefault::default());
+        let mut own = States::with_capacity_and_hasher(config.routes.len(), BuildDigestHasher::default());
         for route in &config.routes {
             let kept = previous.and_then(|previous| previous.own.get(&route.digest)).cloned();
             let state = match kept {
