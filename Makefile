@@ -6,7 +6,7 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 BIN := $(TARGET)/debug/portcullis
 
-.PHONY: all demo test fmt clippy unit edge browser doc bench bench-full release tools test-tools install clean
+.PHONY: all demo test fmt clippy unit edge browser doc bench bench-full bench-micro release tools test-tools install clean
 
 all: tools
 	@echo "Everything to build Portcullis is here. Next: make demo, make test, make release."
@@ -35,7 +35,7 @@ demo-check: tools
 test: tools test-tools
 	./scripts/test
 
-# The browser, the identity provider's packages, promtool.
+# The browser, the identity provider's packages, promtool, valgrind.
 test-tools:
 	./scripts/test-tools
 
@@ -60,6 +60,10 @@ bench: tools
 bench-full: tools
 	$(CARGO) build --release --package portcullis --package portcullis-bench
 	./scripts/bench --full
+
+# Time and allocations of each step of a decision; needs neither the proxy nor its engine.
+bench-micro: tools
+	$(CARGO) bench --package portcullis-micro --bench decision
 
 # Binary, unit and example configuration; run as root.
 install: release

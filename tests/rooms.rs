@@ -25,6 +25,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("portcullis-demo", 5, &[]),
     ("portcullis", 5, &["portcullis-demo"]),
     ("portcullis-bench", 5, &["portcullis-demo"]),
+    ("portcullis-micro", 5, &[]),
 ];
 
 /// What the floors below 3 never reach, not even through a dependency.

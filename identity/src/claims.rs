@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::order::first_from;
+
 pub use number::{canonical_number, compare_numbers};
 pub use value::{ClaimKind, ClaimValue, NameKey};
 
@@ -80,7 +82,7 @@ impl Values {
             Self::Many(values, index) if index.is_empty() => values.contains(wanted),
             Self::Many(values, index) => {
                 let digest = wanted.digest();
-                let start = index.partition_point(|(entry, _)| *entry < digest);
+                let start = first_from(index, digest, |(entry, _)| *entry);
                 let (_, rest) = index.split_at_checked(start).unwrap_or_default();
                 let same = rest.iter().take_while(|(entry, _)| *entry == digest);
                 let mut values = same.filter_map(|(_, place)| values.get(usize::try_from(*place).ok()?));
@@ -156,7 +158,7 @@ impl Claims {
     #[inline]
     fn entry(&self, name: &NameKey<'_>) -> Option<&Claim> {
         let (digest, text) = name.key();
-        let start = self.digests.partition_point(|entry| *entry < digest);
+        let start = first_from(&self.digests, digest, |entry| *entry);
         // Usually one entry, or none: the name decides where digests collide.
         let (_, rest) = self.entries.split_at_checked(start)?;
         rest.iter()

@@ -4,8 +4,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::Group;
+use crate::order::first_from;
 
-/// What the directory says a subject belongs to, in its order. A look-up by id is one binary search:
+/// What the directory says a subject belongs to, in its order. A look-up by id is one search by digest:
 /// decisions ask for ids among hundreds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Groups {
@@ -25,7 +26,7 @@ impl Groups {
     #[must_use]
     #[inline]
     pub fn has_digested(&self, id: &str, digest: u32) -> bool {
-        let start = self.index.partition_point(|(entry, _)| *entry < digest);
+        let start = first_from(&self.index, digest, |(entry, _)| *entry);
         let same = self.index.iter().skip(start).take_while(|(entry, _)| *entry == digest);
         same.filter_map(|(_, place)| self.members.get(usize::try_from(*place).ok()?)).any(|group| *group.id == *id)
     }

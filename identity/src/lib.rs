@@ -17,6 +17,7 @@
 mod claims;
 mod groups;
 mod need;
+mod order;
 mod session;
 mod subject;
 mod time;

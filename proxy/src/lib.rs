@@ -14,10 +14,8 @@
 //! ```
 
 mod access;
-mod assertions;
 mod authn;
 mod decisions;
-mod digest_hasher;
 mod edge;
 mod exchange;
 mod follow;

@@ -10,13 +10,12 @@ use arc_swap::ArcSwap;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::http_proxy;
 use portcullis_config::{Certificate, Config, SecretText};
-use portcullis_gate::{Gate, Snapshot};
+use portcullis_gate::{Assertions, Gate, Snapshot};
 use portcullis_identity::Clock;
 use portcullis_keys::{AssertionKeyRejected, AssertionKeys, KeyRing, NotHeld, Random};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::assertions::Assertions;
 use crate::authn::{AuthnEndpoint, AuthnPeer, UnusableAuthn};
 use crate::decisions::{DecisionRecord, Ring};
 use crate::edge::{Edge, Gatekeeper, adopt, serve_redirects};

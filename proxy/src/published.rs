@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use portcullis_config::{Action, Config, Route};
 
-use crate::digest_hasher::BuildDigestHasher;
 use crate::metrics::{Metrics, RouteCounters};
 use crate::upstream::{RouteUpstreams, Targets, UnusableUpstream};
+use portcullis_gate::BuildDigestHasher;
 
 /// One generation of the shell.
 #[derive(Debug)]

@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use portcullis_broker_api::Resolved;
-use portcullis_gate::{Gate, Presented};
+use portcullis_gate::{Assertions, Gate, Presented};
 use portcullis_identity::{Clock, SessionKey, Timestamp};
 use portcullis_keys::{AssertionKeys, CredentialKeys, Random, SealKeys};
 
-use crate::assertions::Assertions;
 use crate::authn::AuthnPeer;
 use crate::decisions::Ring;
 use crate::exchange::Registry;

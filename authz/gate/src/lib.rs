@@ -21,12 +21,14 @@
 
 mod admit;
 mod assertion;
+mod assertions;
 mod audience;
 mod client_address;
 mod client_certificate;
 mod client_rules;
 mod credential;
 mod destination;
+mod digest_hasher;
 mod framing;
 mod head;
 mod host;
@@ -46,11 +48,13 @@ mod view;
 
 pub use admit::Gate;
 pub use assertion::{AssertionClaims, MAX_ASSERTION_BYTES};
+pub use assertions::{About, Assertions};
 pub use audience::Audience;
 pub use client_certificate::{CertificateFault, PresentedCertificate, PresentedChain};
 pub use client_rules::ClientRules;
 pub use credential::{CookieEdit, Found, cookie_values, find, upstream_cookies};
 pub use destination::{Destination, OwnPath};
+pub use digest_hasher::{BuildDigestHasher, DigestHasher};
 pub use head::{RequestHead, TlsFacts};
 pub use host::CanonicalHost;
 pub use identity_headers::{IdentityHeaders, MAX_CLAIM_HEADER_BYTES, is_alike, is_ours};

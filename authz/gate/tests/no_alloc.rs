@@ -12,8 +12,10 @@ use std::sync::Arc;
 use allocation_counter::measure;
 use http::{HeaderMap, HeaderValue, Method, Version, header};
 use portcullis_config::{PathPattern, Route};
-use portcullis_gate::{Found, Gate, Malformed, Presented, RequestHead, Snapshot, TlsFacts, Verdict, find};
-use portcullis_keys::{CredentialKeys, CredentialKind, Handle, KeyRing, SystemRandom};
+use portcullis_gate::{
+    About, Assertions, Found, Gate, Malformed, Presented, RequestHead, Snapshot, TlsFacts, Verdict, find,
+};
+use portcullis_keys::{AssertionKeys, CredentialKeys, CredentialKind, Handle, KeyRing, SystemRandom};
 use sample::{NOW, policy, prefix, route, session};
 
 const POLICY: &str =
@@ -154,6 +156,24 @@ fn a_policy_on_trial_allocates_nothing_either() {
         });
         assert_eq!(counted.count_total, 0, "{presented:?}");
     }
+}
+
+#[test]
+fn an_assertion_that_is_kept_allocates_nothing() {
+    let gate = gate();
+    let snapshot = gate.snapshot();
+    let signing = AssertionKeys::from_ring(&KeyRing::generate(&SystemRandom).0).expect("a whole ring");
+    let session = session("kim@corp.test", "{}");
+    let identity = snapshot.identity_headers();
+    let about = About { identity, session: &session, host: "wiki.corp.test", generation: [7; 32], now: NOW };
+    let kept = Assertions::default();
+    let signed = |fresh: &mut u32| kept.signed(about, &signing, &SystemRandom, || *fresh += 1);
+    let mut fresh = 0;
+    let first = signed(&mut fresh);
+    let counted = measure(|| {
+        assert_eq!(black_box(signed(&mut fresh)), first);
+    });
+    assert_eq!((counted.count_total, fresh), (0, 1));
 }
 
 #[test]

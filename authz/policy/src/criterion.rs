@@ -68,6 +68,7 @@ pub(crate) enum Approval {
 pub(crate) type Finding = (Ternary, Reason);
 
 impl Criterion {
+    #[inline]
     pub(crate) fn find(&self, facts: &Facts<'_>) -> Finding {
         let request = &facts.request;
         match self {
@@ -143,6 +144,7 @@ impl Criterion {
 }
 
 impl SubjectCriterion {
+    #[inline]
     fn find(&self, subject: &Subject) -> Finding {
         match self {
             Self::User(matcher) => {
@@ -151,8 +153,9 @@ impl SubjectCriterion {
             }
             Self::Email(matcher) => pick(matcher.holds(&subject.email), (Reason::EmailOk, Reason::EmailUnauthorized)),
             Self::Domain(matcher) => {
-                let domain = subject.email.rsplit_once('@');
-                let holds = domain.is_some_and(|(_, domain)| matcher.holds(domain));
+                let at = subject.email.bytes().rposition(|byte| byte == b'@');
+                let domain = at.and_then(|at| subject.email.get(at.saturating_add(1)..));
+                let holds = domain.is_some_and(|domain| matcher.holds(domain));
                 pick(holds, (Reason::DomainOk, Reason::DomainUnauthorized))
             }
             Self::Claim(path, matcher) => {

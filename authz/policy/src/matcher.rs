@@ -62,12 +62,14 @@ impl StringMatcher {
         })
     }
 
+    #[inline]
     pub(crate) fn holds(&self, text: &str) -> bool {
         self.0.iter().all(|test| test.holds(text))
     }
 }
 
 impl StringTest {
+    #[inline]
     fn holds(&self, text: &str) -> bool {
         match self {
             Self::Is(wanted) => **wanted == *text,
@@ -82,7 +84,13 @@ impl StringTest {
     }
 }
 
+/// Lists up to this length are searched one by one: most entries differ in their length already.
+const LINEAR: usize = 8;
+
 fn is_listed(list: &[Box<str>], text: &str) -> bool {
+    if list.len() <= LINEAR {
+        return list.iter().any(|entry| **entry == *text);
+    }
     list.binary_search_by(|entry| (**entry).cmp(text)).is_ok()
 }
 
@@ -134,6 +142,7 @@ impl ListMatcher {
     }
 
     /// Over a claim; a missing one is the empty list.
+    #[inline]
     pub(crate) fn holds(&self, found: Option<Found<'_>>) -> bool {
         let count = || found.map_or(0, |found| found.values().len());
         self.0.iter().all(|test| {
@@ -143,6 +152,7 @@ impl ListMatcher {
     }
 
     /// Over group ids, which are strings.
+    #[inline]
     pub(crate) fn holds_for_groups(&self, groups: &Groups) -> bool {
         self.0.iter().all(|test| {
             let text = test.value.kind() == ClaimKind::Text;

@@ -7,7 +7,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 /// The addresses of a `source_ip` criterion.
 #[derive(Debug, Default)]
 pub(crate) struct Networks {
-    v4: Box<[(u128, u128)]>,
+    v4: Box<[(u32, u32)]>,
     v6: Box<[(u128, u128)]>,
 }
 
@@ -16,8 +16,8 @@ impl Networks {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for network in networks {
             match network {
-                IpNet::V4(net) => v4.push((number(net.network().into()), number(net.broadcast().into()))),
-                IpNet::V6(net) => v6.push((number(net.network().into()), number(net.broadcast().into()))),
+                IpNet::V4(net) => v4.push((net.network().into(), net.broadcast().into())),
+                IpNet::V6(net) => v6.push((net.network().into(), net.broadcast().into())),
             }
         }
         Self { v4: merged(v4), v6: merged(v6) }
@@ -28,24 +28,21 @@ impl Networks {
     }
 
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        let ranges = if address.is_ipv4() { &self.v4 } else { &self.v6 };
-        let wanted = number(address);
-        let after = ranges.partition_point(|(start, _)| *start <= wanted);
-        after.checked_sub(1).and_then(|place| ranges.get(place)).is_some_and(|(_, end)| wanted <= *end)
+        match address.to_canonical() {
+            IpAddr::V4(address) => within(&self.v4, address.into()),
+            IpAddr::V6(address) => within(&self.v6, address.into()),
+        }
     }
 }
 
-fn number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(address) => u128::from(u32::from(address)),
-        IpAddr::V6(address) => u128::from(address),
-    }
+fn within<N: Copy + Ord>(ranges: &[(N, N)], wanted: N) -> bool {
+    let after = ranges.partition_point(|(start, _)| *start <= wanted);
+    after.checked_sub(1).and_then(|place| ranges.get(place)).is_some_and(|(_, end)| wanted <= *end)
 }
 
-fn merged(mut ranges: Vec<(u128, u128)>) -> Box<[(u128, u128)]> {
+fn merged<N: Copy + Ord>(mut ranges: Vec<(N, N)>) -> Box<[(N, N)]> {
     ranges.sort_unstable();
-    let mut merged: Vec<(u128, u128)> = Vec::with_capacity(ranges.len());
+    let mut merged: Vec<(N, N)> = Vec::with_capacity(ranges.len());
     for (start, end) in ranges {
         match merged.last_mut() {
             Some((_, last)) if start <= *last => *last = end.max(*last),

@@ -139,12 +139,12 @@ impl Program {
                 let (value, reasons) = operator.find(facts);
                 any.add(value, reasons, index);
             }
-            tell(RuleValue { index, action: rule.action, line: rule.line, value: any.value() });
+            tell(RuleValue { index, action: rule.action, line: rule.line, value: any.value });
             let action = match rule.action {
                 Action::Allow => &mut allow,
                 Action::Deny => &mut deny,
             };
-            action.add(any.value(), any.reasons(), index);
+            action.add(any.value, any.reasons, index);
         }
         Decision::of(&allow, &deny, facts.subject.is_some())
     }
@@ -203,26 +203,17 @@ impl Rule {
 impl Operator {
     /// Kleene's conjunction or disjunction over the members, inverted for `not` and `nor`, with the reasons
     /// of the members that share the value.
+    #[inline]
     pub(crate) fn find(&self, facts: &Facts<'_>) -> (Ternary, Reasons) {
         let (all, inverted) = self.kind.parts();
-        let (mut lowest, mut highest) = (Ternary::True, Ternary::False);
-        let (mut of_true, mut of_unknown, mut of_false) = (Reasons::NONE, Reasons::NONE, Reasons::NONE);
+        let mut any = Any::default();
         for criterion in &self.criteria {
             let (value, reason) = criterion.find(facts);
-            let value = if inverted { value.inverted() } else { value };
-            (lowest, highest) = (lowest.min(value), highest.max(value));
-            let reasons = match value {
-                Ternary::True => &mut of_true,
-                Ternary::Unknown => &mut of_unknown,
-                Ternary::False => &mut of_false,
-            };
-            *reasons = reasons.union(Reasons::of(reason));
+            // All hold exactly where not any does not.
+            let value = if all == inverted { value } else { value.inverted() };
+            any.add(value, Reasons::of(reason), 0);
         }
-        match if all { lowest } else { highest } {
-            Ternary::True => (Ternary::True, of_true),
-            Ternary::Unknown => (Ternary::Unknown, of_unknown),
-            Ternary::False => (Ternary::False, of_false),
-        }
+        (if all { any.value.inverted() } else { any.value }, any.reasons)
     }
 
     pub(crate) fn constant(&self) -> Option<bool> {
@@ -250,48 +241,40 @@ impl OperatorKind {
     }
 }
 
-/// A disjunction as its members come: the highest value, and the reasons and first place of each value.
-#[derive(Default)]
+/// A disjunction as its members come: the highest value so far, with the reasons and the first place of the
+/// members that have it.
+#[derive(Clone, Copy, Default)]
 struct Any {
     value: Ternary,
-    reasons: [Reasons; 3],
-    first: [Option<usize>; 3],
+    reasons: Reasons,
+    first: Option<usize>,
 }
 
 impl Any {
+    #[inline]
     fn add(&mut self, value: Ternary, reasons: Reasons, index: usize) {
-        self.value = self.value.max(value);
-        if let Some(slot) = self.reasons.get_mut(value as usize) {
-            *slot = slot.union(reasons);
+        if value > self.value || self.first.is_none() {
+            *self = Self { value, reasons, first: Some(index) };
+        } else if value == self.value {
+            self.reasons = self.reasons.union(reasons);
         }
-        if let Some(slot @ None) = self.first.get_mut(value as usize) {
-            *slot = Some(index);
-        }
-    }
-
-    fn value(&self) -> Ternary {
-        self.value
-    }
-
-    fn reasons(&self) -> Reasons {
-        self.reasons.get(self.value as usize).copied().unwrap_or_default()
     }
 
     fn place(&self) -> Option<u16> {
-        self.first.get(self.value as usize).copied().flatten().and_then(|index| u16::try_from(index).ok())
+        self.first.and_then(|index| u16::try_from(index).ok())
     }
 }
 
 impl Decision {
     fn of(allow: &Any, deny: &Any, known: bool) -> Self {
-        let permitted = deny.value() == Ternary::False && allow.value() == Ternary::True;
-        let challenge = !permitted && deny.value() != Ternary::True && allow.value() != Ternary::False;
-        let reasons = match deny.value() {
-            Ternary::True => deny.reasons(),
-            Ternary::Unknown => allow.reasons().union(deny.reasons()),
-            Ternary::False => allow.reasons(),
+        let permitted = deny.value == Ternary::False && allow.value == Ternary::True;
+        let challenge = !permitted && deny.value != Ternary::True && allow.value != Ternary::False;
+        let reasons = match deny.value {
+            Ternary::True => deny.reasons,
+            Ternary::Unknown => allow.reasons.union(deny.reasons),
+            Ternary::False => allow.reasons,
         };
-        let rule = match (deny.value(), allow.value()) {
+        let rule = match (deny.value, allow.value) {
             (Ternary::True, _) | (Ternary::Unknown, Ternary::Unknown | Ternary::True) => deny.place(),
             (Ternary::Unknown | Ternary::False, Ternary::False) => None,
             (Ternary::False, Ternary::Unknown | Ternary::True) => allow.place(),
@@ -299,8 +282,8 @@ impl Decision {
         Self {
             effect: if permitted { Effect::Permit } else { Effect::Deny },
             challenge,
-            allow: allow.value(),
-            deny: deny.value(),
+            allow: allow.value,
+            deny: deny.value,
             reasons,
             rule,
             device: challenge && known && reasons.contains(Reason::DeviceUnauthenticated),

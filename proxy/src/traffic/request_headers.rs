@@ -8,12 +8,11 @@ use pingora_core::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use portcullis_config::{Action, HostRewrite, TemplatePart};
-use portcullis_gate::{CookieEdit, RequestView, is_alike, is_ours, upstream_cookies, upstream_host};
+use portcullis_gate::{About, CookieEdit, RequestView, is_alike, is_ours, upstream_cookies, upstream_host};
 use portcullis_policy::Leaf;
 
 use super::Context;
 use super::context::{Kind, Passage, ToRoute};
-use crate::assertions::About;
 use crate::edge::Peer;
 use crate::request_id::RequestId;
 use crate::shared::Shared;

@@ -6,17 +6,20 @@ use std::sync::Arc;
 
 use portcullis_config::{PathPattern, Route};
 use regex::Regex;
+use regex_syntax::hir::literal::{ExtractKind, Extractor};
+use regex_syntax::hir::{Hir, HirKind, Look};
 
 use crate::BuildError;
 use crate::path::canonical_pattern;
 
 /// Finds the first of a host's routes that serves a path: exact paths by hash, prefixes by a trie whose depth
-/// is the path's, expressions one after the other, but only those that stand before what is found already.
+/// is the path's. Expressions are tried one after the other, but only those whose literal beginning is the path's,
+/// by another trie, and that stand before what is found already.
 #[derive(Debug, Default)]
 pub(super) struct PathIndex {
     exact: HashMap<Box<str>, Places>,
-    prefixes: Trie,
-    expressions: Vec<(Arc<Regex>, Place)>,
+    prefixes: Trie<Place>,
+    expressions: Trie<(Arc<Regex>, Place)>,
     ports: Ports,
 }
 
@@ -43,15 +46,20 @@ impl PathIndex {
         let place = Place { index, port: route.port };
         match route.port {
             None => self.ports.any = true,
+            Some(port) if self.ports.listed.contains(&port) => {}
             Some(port) => self.ports.listed.push(port),
         }
         match &route.path {
-            PathPattern::Any => self.prefixes.insert("", place),
-            PathPattern::Prefix(prefix) => self.prefixes.insert(&spelled(route, prefix)?, place),
+            PathPattern::Any => self.prefixes.insert(b"", place),
+            PathPattern::Prefix(prefix) => {
+                self.prefixes.insert(spelled(route, prefix)?.as_bytes(), place);
+            }
             PathPattern::Exact(path) => {
                 self.exact.entry(spelled(route, path)?.into()).or_default().push(place);
             }
-            PathPattern::Regex(expression) => self.expressions.push((Arc::clone(expression), place)),
+            PathPattern::Regex(expression) => {
+                self.expressions.insert(&literal_start(expression), (Arc::clone(expression), place));
+            }
         }
         Ok(())
     }
@@ -68,15 +76,8 @@ impl PathIndex {
             lower(&mut best, places, port);
         }
         self.prefixes.each_on_the_way(path, |places| lower(&mut best, places, port));
-        for (expression, place) in &self.expressions {
-            if best.is_some_and(|best| best < place.index) {
-                break;
-            }
-            if place.takes(port) && expression.is_match(path) {
-                best = Some(place.index);
-                break;
-            }
-        }
+        self.expressions
+            .each_on_the_way(path, |beginning_so| lower_by_expression(&mut best, beginning_so, (path, port)));
         best
     }
 }
@@ -101,26 +102,56 @@ fn spelled<'a>(route: &Route, pattern: &'a str) -> Result<Cow<'a, str>, BuildErr
     spelled.ok_or_else(|| BuildError::PathNotValid { route: Arc::clone(&route.name) })
 }
 
-/// A radix trie over the bytes of prefixes.
-#[derive(Debug, Default)]
-struct Trie {
-    places: Places,
+/// What every path begins with that the whole expression matches; empty where that cannot be told.
+fn literal_start(expression: &Regex) -> Vec<u8> {
+    let start = |tree: &Hir| {
+        // Without the anchor a match could begin anywhere.
+        let HirKind::Concat(parts) = tree.kind() else { return false };
+        parts.first().is_some_and(|first| *first.kind() == HirKind::Look(Look::Start))
+    };
+    let tree = regex_syntax::parse(expression.as_str()).ok().filter(start);
+    let starts = tree.map(|tree| Extractor::new().kind(ExtractKind::Prefix).extract(&tree));
+    starts.as_ref().and_then(|starts| starts.longest_common_prefix()).unwrap_or_default().to_vec()
+}
+
+/// Lowers `best` to the first of the expressions that matches the path and stands before it.
+fn lower_by_expression(best: &mut Option<u32>, expressions: &[(Arc<Regex>, Place)], (path, port): (&str, u16)) {
+    let found = *best;
+    let before = |place: &Place| found.is_none_or(|found| place.index < found);
+    let candidates = expressions.iter().take_while(|(_, place)| before(place));
+    let mut matching = candidates.filter(|(expression, place)| place.takes(port) && expression.is_match(path));
+    if let Some((_, place)) = matching.next() {
+        *best = Some(place.index);
+    }
+}
+
+/// A radix trie over the bytes of beginnings.
+#[derive(Debug)]
+struct Trie<T> {
+    /// What begins with exactly what leads here, in file order.
+    own: Vec<T>,
     /// By first byte of the label, ascending.
-    children: Vec<Edge>,
+    children: Vec<Edge<T>>,
 }
 
 #[derive(Debug)]
-struct Edge {
+struct Edge<T> {
     first: u8,
     /// What follows the first byte.
     label: Box<[u8]>,
-    node: Trie,
+    node: Trie<T>,
 }
 
-impl Trie {
-    fn insert(&mut self, prefix: &str, place: Place) {
+impl<T> Default for Trie<T> {
+    fn default() -> Self {
+        Self { own: Vec::new(), children: Vec::new() }
+    }
+}
+
+impl<T> Trie<T> {
+    fn insert(&mut self, prefix: &[u8], value: T) {
         let mut node = self;
-        let mut rest = prefix.as_bytes();
+        let mut rest = prefix;
         while let Some((first, behind)) = rest.split_first() {
             let at = match node.children.binary_search_by_key(first, |edge| edge.first) {
                 Ok(at) => at,
@@ -134,16 +165,16 @@ impl Trie {
             rest = edge.enter(behind);
             node = &mut edge.node;
         }
-        node.places.push(place);
+        node.own.push(value);
     }
 
-    /// Calls `visit` with the places of every prefix of `path`, shortest first.
-    fn each_on_the_way<'t>(&'t self, path: &str, mut visit: impl FnMut(&'t [Place])) {
+    /// Calls `visit` with what stands at every beginning of `path`, shortest first.
+    fn each_on_the_way<'t>(&'t self, path: &str, mut visit: impl FnMut(&'t [T])) {
         let mut node = self;
         let mut rest = path.as_bytes();
         loop {
-            if !node.places.is_empty() {
-                visit(&node.places);
+            if !node.own.is_empty() {
+                visit(&node.own);
             }
             let Some((first, behind)) = rest.split_first() else { return };
             let found = node.children.binary_search_by_key(first, |edge| edge.first).ok();
@@ -155,7 +186,7 @@ impl Trie {
     }
 }
 
-impl Edge {
+impl<T> Edge<T> {
     /// Cuts the label where `behind` leaves it, and gives what `behind` has beyond the label.
     fn enter<'b>(&mut self, behind: &'b [u8]) -> &'b [u8] {
         let common = self.label.iter().zip(behind).take_while(|(one, other)| one == other).count();

@@ -73,6 +73,28 @@ fn the_first_route_of_a_host_in_file_order_wins() {
 }
 
 #[test]
+fn an_expression_is_found_by_its_literal_beginning_whatever_else_it_says() {
+    let texts = ["/a/[0-9]+", "/a/b|/c", "(?i)/UP.*", "/é[x-z]", "/é.*", "/a/(b|7)", "(?:/x)?/y", "/d{2}", "/d+e"];
+    let table = table(texts.iter().map(|text| ("a.test", expression(text))).collect());
+    let cases = [
+        ("/a/7", Some(0)),
+        ("/a/b", Some(1)),
+        ("/c", Some(1)),
+        ("/up/x", Some(2)),
+        ("/y", Some(6)),
+        ("/x/y", Some(6)),
+        ("/dd", Some(7)),
+        ("/dde", Some(8)),
+        ("/a/x", None),
+        ("/z/a/7", None),
+        ("/", None),
+    ];
+    for (path, expected) in cases {
+        assert_eq!(found(&table, "a.test", 443, path), expected, "{path}");
+    }
+}
+
+#[test]
 fn exact_hosts_come_before_patterns_and_patterns_in_file_order() {
     let table = table(vec![
         ("*.corp.test", sample::prefix("/first")),
@@ -235,6 +257,11 @@ fn patterns() -> impl Strategy<Value = PathPattern> {
         2 => paths().prop_map(|path| exact(&path)),
         1 => Just(expression("/a.*b")),
         1 => Just(expression("/[ab]+/?")),
+        1 => Just(expression("/ab|/b.*")),
+        1 => Just(expression("/(?i:A)b?")),
+        1 => Just(expression("(?m)/a$|/a/.*")),
+        1 => Just(expression("(/ab)*")),
+        1 => paths().prop_map(|path| expression(&format!("{path}.*"))),
     ]
 }
 

@@ -1,5 +1,5 @@
 //! Signed identity assertions, made when first needed and kept while they are fresh: one per session version
-//! and host. Signing costs as much as a dozen requests.
+//! and host. Signing costs as much as a dozen requests; one that is kept costs a look-up and allocates nothing.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -9,11 +9,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderValue;
 use papaya::{Equivalent, HashMap};
-use portcullis_gate::{AssertionClaims, IdentityHeaders};
 use portcullis_identity::{Session, SessionKey, Timestamp};
 use portcullis_keys::{AssertionKeys, Random};
 
-use crate::digest_hasher::BuildDigestHasher;
+use crate::{AssertionClaims, BuildDigestHasher, IdentityHeaders};
 
 /// An assertion with less than this left is not given out any more.
 const LEAST_REST: Duration = Duration::from_secs(120);
@@ -82,21 +81,27 @@ struct Signed {
 
 /// What an assertion is about.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct About<'a> {
-    pub(crate) identity: &'a IdentityHeaders,
-    pub(crate) session: &'a Session,
-    pub(crate) host: &'a str,
-    pub(crate) generation: [u8; 32],
-    pub(crate) now: Timestamp,
+pub struct About<'a> {
+    /// Which claims go in, and under which issuer.
+    pub identity: &'a IdentityHeaders,
+    /// Who asks.
+    pub session: &'a Session,
+    /// The canonical host of the route: the audience.
+    pub host: &'a str,
+    /// The generation that decided; another one may give other claims.
+    pub generation: [u8; 32],
+    /// The instant of the request.
+    pub now: Timestamp,
 }
 
-/// The cache.
+/// The assertions kept. Reads take no lock.
 #[derive(Debug, Default)]
-pub(crate) struct Assertions(HashMap<Key, Signed, BuildDigestHasher>);
+pub struct Assertions(HashMap<Key, Signed, BuildDigestHasher>);
 
 impl Assertions {
-    /// The assertion about `about`; `fresh` is told when one was signed.
-    pub(crate) fn signed(
+    /// The assertion about `about`, marked as sensitive; `fresh` is told when one was signed.
+    #[must_use]
+    pub fn signed(
         &self,
         about: About<'_>,
         keys: &AssertionKeys,
