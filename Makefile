@@ -56,7 +56,7 @@ bench: tools
 	$(CARGO) build --release --package portcullis --package portcullis-bench
 	./scripts/bench
 
-# Every system in every row, latency at five rates, growth and scale: an hour and a half.
+# Every system in every row, latency at five rates, growth and scale: about an hour.
 bench-full: tools
 	$(CARGO) build --release --package portcullis --package portcullis-bench
 	./scripts/bench --full

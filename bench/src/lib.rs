@@ -9,3 +9,4 @@
 
 pub mod drive;
 pub mod load;
+pub mod picture;

@@ -54,7 +54,7 @@ impl Options {
     }
 
     fn full() -> Self {
-        let span = Duration::from_secs(1);
+        let span = Duration::from_millis(500);
         let rates = vec![250, 500, 1000, 2000, 4000];
         Self { rows: all_rows(), pairs: 24, span, rates, latency_rounds: 5, latency_names: None, ..Self::main() }
     }

@@ -1,7 +1,6 @@
 //! The rounds: in each, every system of a row has one window, in an order that turns with the round, so that two
 //! windows of one round are a pair and what the machine did in between hits everybody alike.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -84,42 +83,59 @@ impl Outcome {
     }
 }
 
-/// Runs the rounds of one row.
+/// One system in the rounds of one row.
+struct Runner {
+    name: Name,
+    trees: Trees,
+    samples: Vec<Sample>,
+    /// Why it is out, if it is.
+    out: Option<String>,
+}
+
+/// Runs the rounds of one row. Who fails in one of them is out of the row with the reason, and the others go on.
 ///
 /// # Errors
 /// The generator is not there.
 pub async fn run(roster: &mut Roster, plan: &Plan, row: Row) -> Result<Outcome, Box<dyn Error>> {
     roster.renew().await;
-    let mut absent = Vec::new();
-    let mut names = Vec::new();
-    for entrant in roster.entrants.iter().filter(|entrant| row.field.has(entrant.name)) {
-        match gap(entrant, row) {
-            None => names.push(entrant.name),
-            Some(reason) => absent.push(Absent { name: entrant.name, reason: reason.to_owned() }),
-        }
-    }
-    let trees: Vec<(Name, Trees)> = roster.entrants.iter().map(|one| (one.name, Trees::of(&one.roots))).collect();
-    let mut samples: BTreeMap<usize, Vec<Sample>> = BTreeMap::new();
+    let field = roster.entrants.iter().filter(|entrant| row.field.has(entrant.name));
+    let mut runners: Vec<Runner> = field
+        .map(|entrant| Runner {
+            name: entrant.name,
+            trees: Trees::of(&entrant.roots),
+            samples: Vec::new(),
+            out: gap(entrant, row).map(str::to_owned),
+        })
+        .collect();
     for round in 0..plan.pairs {
         roster.renew().await;
-        for place in order(names.len(), round) {
-            let Some(name) = names.get(place) else { continue };
-            let entrant = roster.entrants.iter().find(|entrant| entrant.name == *name);
-            let trees = trees.iter().find(|(of, _)| of == name);
-            let (Some(entrant), Some((_, trees))) = (entrant, trees) else { continue };
-            samples.entry(place).or_default().push(sample(entrant, row, plan, trees)?);
+        for place in order(runners.len(), round) {
+            let Some(runner) = runners.get_mut(place).filter(|runner| runner.out.is_none()) else { continue };
+            let entrant = roster.entrants.iter().find(|entrant| entrant.name == runner.name);
+            match entrant.map(|entrant| sample(entrant, row, plan, &runner.trees)) {
+                Some(Ok(sample)) => runner.samples.push(sample),
+                Some(Err(error @ LoadError::NoGenerator(..))) => return Err(error.into()),
+                Some(Err(LoadError::Unreadable(text))) => {
+                    let line = text.lines().next_back().unwrap_or_default();
+                    runner.out = Some(format!("no answer in round {}: {line}", round + 1));
+                }
+                None => runner.out = Some("its sign-in could not be renewed".to_owned()),
+            }
         }
     }
-    let mut figures = Vec::new();
-    for (place, samples) in samples {
-        let Some(name) = names.get(place).copied() else { continue };
-        if samples.iter().all(|sample| sample.good == 0) {
-            absent.push(Absent { name, reason: "no good answer in this row".to_owned() });
-        } else {
-            figures.push(Figures { name, samples });
+    Ok(outcome(row, runners))
+}
+
+fn outcome(row: Row, runners: Vec<Runner>) -> Outcome {
+    let mut outcome = Outcome { row, figures: Vec::new(), absent: Vec::new() };
+    for Runner { name, trees: _, samples, out } in runners {
+        let silent = samples.iter().all(|sample| sample.good == 0).then(|| "no good answer in this row".to_owned());
+        match out.or(silent) {
+            Some(reason) => outcome.absent.push(Absent { name, reason }),
+            None => outcome.figures.push(Figures { name, samples }),
         }
     }
-    Ok(Outcome { row, figures, absent })
+    outcome
 }
 
 /// Why a system is not in a row.

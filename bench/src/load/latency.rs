@@ -89,7 +89,14 @@ fn measure(roster: &Roster, plan: &Plan, pace: &Pace, windows: &mut Windows) -> 
     let Some(entrant) = entrant.filter(|_| windows.below_saturation) else { return Ok(()) };
     let order = order_for(entrant, plan, Kind::Paced, CONNECTIONS);
     let order = Order { rate: windows.rate, span: pace.span, ..order };
-    let sample = generator::drive(&plan.drive, &order, plan.load_cpu, &Trees::of(&entrant.roots))?;
+    let sample = match generator::drive(&plan.drive, &order, plan.load_cpu, &Trees::of(&entrant.roots)) {
+        Ok(sample) => sample,
+        Err(error @ LoadError::NoGenerator(..)) => return Err(error),
+        Err(LoadError::Unreadable(_)) => {
+            windows.failed = windows.failed.saturating_add(1);
+            return Ok(());
+        }
+    };
     windows.failed = windows.failed.saturating_add(sample.bad);
     if let Some((p50, p99)) = sample.latency {
         windows.p50.push(p50.as_secs_f64() * 1e6);

@@ -140,7 +140,7 @@ fn front(ground: &Ground, doors: Doors, check: &str) -> String {
         "upstream origin {{ server {origin}; keepalive 256; }}\n\
          upstream socket {{ server {socket}; }}\n\
          upstream unary {{ server {unary}; keepalive 256; }}\n\
-         proxy_http_version 1.1; proxy_buffering off; proxy_buffer_size 32k; proxy_request_buffering off;\n\
+         proxy_http_version 1.1; proxy_buffering off; proxy_buffer_size 16k; proxy_buffers 8 16k; proxy_request_buffering off;\n\
          server {{ listen {tls} ssl http2; listen {plain};\n\
          ssl_protocols TLSv1.3; ssl_certificate {}; ssl_certificate_key {};\n\
          proxy_set_header Connection \"\";\n\
