@@ -6,7 +6,7 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 BIN := $(TARGET)/debug/portcullis
 
-.PHONY: all demo test fmt clippy unit edge browser doc bench bench-full bench-micro release tools test-tools install clean
+.PHONY: all demo test fmt clippy unit edge browser doc bench bench-full bench-micro deep release tools test-tools install clean
 
 all: tools
 	@echo "Everything to build Portcullis is here. Next: make demo, make test, make release."
@@ -64,6 +64,10 @@ bench-full: tools
 # Time and allocations of each step of a decision; needs neither the proxy nor its engine.
 bench-micro: tools
 	$(CARGO) bench --package portcullis-micro --bench decision
+
+# What takes longer: a minute of fuzzing of each target, from a new seed, which is printed. `make test` replays the corpus.
+deep: tools
+	$(CARGO) run --package portcullis-fuzz -- --seconds $(or $(FUZZ_SECONDS),60)
 
 # Binary, unit and example configuration; run as root.
 install: release

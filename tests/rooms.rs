@@ -25,6 +25,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("portcullis-demo", 5, &[]),
     ("portcullis", 5, &["portcullis-demo"]),
     ("portcullis-bench", 5, &["portcullis-demo"]),
+    ("portcullis-fuzz", 5, &[]),
     ("portcullis-micro", 5, &[]),
 ];
 

@@ -170,6 +170,16 @@ fn lax(path: &str) -> String {
     text.split('/').map(|segment| segment.split(';').next().unwrap()).collect::<Vec<_>>().join("/")
 }
 
+#[test]
+fn an_encoded_slash_that_dots_took_away_is_gone() {
+    for (raw, sent, held) in
+        [("/a%2Fb/../c", "/c", false), ("/a%2Fb/c", "/a%2Fb/c", true), ("/a/../c%2F", "/c%2F", true)]
+    {
+        let path = CanonicalPath::parse(raw).unwrap();
+        assert_eq!((path.to_send(), path.has_encoded_slash()), (sent, held), "{raw}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_is_answered(raw in ".*") {

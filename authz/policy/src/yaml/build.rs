@@ -15,23 +15,33 @@ const MERGE: &str = "<<";
 
 pub(super) fn document(text: &str) -> Result<Node, Diagnostic> {
     let mut builder = Builder::default();
-    for event in Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)) {
-        let (event, span) = event.map_err(|error| refused(&error))?;
-        builder.take(event, convert(span))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    // The parser ends the last line itself, and finds what is missing behind it.
+    let end = end(text);
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| refused(&error, end))?;
+        builder.take(event, convert(span, end))?;
     }
     builder.root.ok_or_else(|| Diagnostic::anywhere("the text is empty"))
 }
 
-fn refused(error: &ScanError) -> Diagnostic {
-    Diagnostic::at(place(error.marker()), format!("invalid YAML: {}", error.info()))
+fn refused(error: &ScanError, end: Place) -> Diagnostic {
+    Diagnostic::at(place(error.marker()).min(end), format!("invalid YAML: {}", error.info()))
+}
+
+/// Behind the last character.
+fn end(text: &str) -> Place {
+    let last = text.rsplit(['\n', '\r']).next().unwrap_or_default();
+    let breaks = text.matches(['\n', '\r']).count().saturating_sub(text.matches("\r\n").count());
+    Place { line: breaks.saturating_add(1), column: last.chars().count().saturating_add(1) }
 }
 
 fn place(marker: &Marker) -> Place {
     Place { line: marker.line(), column: marker.col().saturating_add(1) }
 }
 
-fn convert(span: saphyr_parser::Span) -> Span {
-    Span { start: place(&span.start), end: place(&span.end) }
+fn convert(span: saphyr_parser::Span, end: Place) -> Span {
+    Span { start: place(&span.start).min(end), end: place(&span.end).min(end) }
 }
 
 /// What is open, what anchors name, and how much aliases have added.

@@ -101,6 +101,21 @@ fn what_is_ambiguous_is_refused_with_its_place() {
 }
 
 #[test]
+fn what_is_missing_at_the_end_is_missing_inside_of_the_text() {
+    for (text, line, column) in [
+        ("a: [1,\n  {b: {", 2, 8),
+        ("a: {k: {", 1, 9),
+        ("é: {\r", 2, 1),
+        ("a: {\r\n", 2, 1),
+        ("? ~", 1, 3),
+        ("a: 1\n?", 2, 2),
+    ] {
+        let found = parse(text).unwrap_err();
+        assert_eq!((found.line, found.column), (line, column), "{text:?}: {found}");
+    }
+}
+
+#[test]
 fn bombs_and_depth_name_their_bound() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
