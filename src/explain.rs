@@ -2,42 +2,108 @@
 
 use serde_json::Value;
 
-/// What an operator reads: which request, what was decided, by which rule, because of what.
+/// What an operator reads: which request, what was decided, by which rule, because of which facts, and what would
+/// have to change.
 pub(crate) fn text(record: &Value) -> String {
     let field = |name: &str| record.get(name).and_then(Value::as_str).unwrap_or("-");
     let number = |name: &str| record.get(name).and_then(Value::as_u64);
     let mut text = String::new();
     let mut line = |label: &str, value: String| text.push_str(&format!("{label:<12}{value}\n"));
     line("request", format!("{}  {} {}{}", field("request_id"), field("method"), field("host"), field("path")));
+    line("asked", format!("{}  from {}", instant(record), field("client_address")));
+    line("subject", subject(record));
     let place = number("route_line").map(|line| format!("  (line {line})")).unwrap_or_default();
     line("route", format!("{}{place}", field("route")));
-    line("decision", field("decision").to_owned());
-    let rule = number("rule").map_or_else(
-        || "none of the route's rules allows it".to_owned(),
-        |rule| format!("{} of the route's policy", rule.saturating_add(1)),
-    );
-    line("rule", rule);
-    for (index, reason) in record.get("reasons").and_then(Value::as_array).into_iter().flatten().enumerate() {
-        let word = reason.as_str().unwrap_or("-");
+    let cause = record.get("cause").and_then(Value::as_str).map(|cause| format!("  ({cause})")).unwrap_or_default();
+    line("decision", format!("{}{cause}", field("decision")));
+    line("rule", rule(record));
+    for (index, word) in texts(record, "reasons").enumerate() {
         line(if index == 0 { "reasons" } else { "" }, format!("{word:<28}{}", meaning(word)));
-    }
-    if let Some(shadow) = record.get("shadow").filter(|shadow| !shadow.is_null()) {
-        line("shadow", shadowed(shadow));
     }
     line("session", field("session").to_owned());
     let newer = field("generation") != field("generation_now");
     let note = if newer { format!("  (serving now: {})", field("generation_now")) } else { String::new() };
     line("generation", format!("{}{note}", field("generation")));
+    if list(record, "rules").next().is_some() {
+        let exact = record.get("exact").and_then(Value::as_bool).unwrap_or(true);
+        let note = if exact { "" } else { "  (path or method too long to be kept: the facts below are cut short)" };
+        text.push_str(&format!("rules{note}\n{}", rules(record)));
+    }
+    if let Some(shadow) = record.get("shadow").filter(|shadow| !shadow.is_null()) {
+        let decision = shadow.get("decision").and_then(Value::as_str).unwrap_or("-");
+        let reasons = texts(shadow, "reasons").collect::<Vec<_>>().join(", ");
+        text.push_str(&format!("{:<12}{decision}, {}: {reasons}\n{}", "shadow", rule(shadow), rules(shadow)));
+    }
+    let mut changes = texts(record, "to_pass").peekable();
+    if changes.peek().is_some() {
+        text.push_str("to pass\n");
+        changes.for_each(|change| text.push_str(&format!("  - {change}\n")));
+    }
     text.trim_end().to_owned()
 }
 
-/// What the route's shadow policy would have done.
-fn shadowed(shadow: &Value) -> String {
-    let decision = shadow.get("decision").and_then(Value::as_str).unwrap_or("-");
-    let rule = shadow.get("rule").and_then(Value::as_u64);
-    let rule = rule.map_or_else(|| "no rule".to_owned(), |rule| format!("rule {}", rule.saturating_add(1)));
-    let reasons = shadow.get("reasons").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    format!("{decision} by {rule} of the shadow policy: {}", reasons.collect::<Vec<_>>().join(", "))
+fn list<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+    value.get(name).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn texts<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a str> {
+    list(value, name).filter_map(Value::as_str)
+}
+
+/// When, as RFC 3339 writes it.
+fn instant(record: &Value) -> String {
+    let millis = record.get("at").and_then(Value::as_i64);
+    let instant = millis.and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
+    instant.map_or_else(|| "-".to_owned(), |instant| instant.to_string())
+}
+
+fn subject(record: &Value) -> String {
+    let field = |name: &str| record.pointer(&format!("/subject/{name}")).and_then(Value::as_str).unwrap_or_default();
+    match (field("email"), field("user_id")) {
+        ("", "") => "nobody".to_owned(),
+        ("", id) => id.to_owned(),
+        (email, id) => format!("{email}  ({id})"),
+    }
+}
+
+/// The rule that decided, by its index and place.
+fn rule(decided: &Value) -> String {
+    let number = |name: &str| decided.get(name).and_then(Value::as_u64);
+    match (number("rule"), number("rule_line")) {
+        (Some(index), Some(line)) => format!("rule {index} (line {line})"),
+        (Some(index), None) => format!("rule {index}"),
+        (None, _) => "no allow rule holds".to_owned(),
+    }
+}
+
+/// Every rule and criterion with the fact it read.
+fn rules(decided: &Value) -> String {
+    let mut text = String::new();
+    let number = |value: &Value, name: &str| value.get(name).and_then(Value::as_u64).unwrap_or_default();
+    let word = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
+    let truth = |value: &Value| match value.get("value").and_then(Value::as_bool) {
+        Some(true) => "true",
+        Some(false) => "false",
+        None => "unknown",
+    };
+    for rule in list(decided, "rules") {
+        let (index, line) = (number(rule, "index"), number(rule, "line"));
+        text.push_str(&format!("  rule {index} ({}, line {line}): {}\n", word(rule, "action"), truth(rule)));
+        for operator in list(rule, "operators") {
+            for criterion in list(operator, "criteria") {
+                let place = format!("(line {})", number(criterion, "line"));
+                let label = format!("{} {} {place}", word(operator, "operator"), word(criterion, "name"));
+                let fact = criterion.get("fact").and_then(Value::as_str).filter(|fact| !fact.is_empty());
+                let fact = fact.map(|fact| format!("  <- {fact}")).unwrap_or_default();
+                text.push_str(&format!(
+                    "    {label:<36} {:<8} {}{fact}\n",
+                    truth(criterion),
+                    word(criterion, "reason")
+                ));
+            }
+        }
+    }
+    text
 }
 
 /// A reason in a sentence.

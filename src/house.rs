@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::agreement::Agreement;
 use crate::certificates::CertificateEnds;
+use crate::decision_sink::Sink;
 use crate::readiness::{Readiness, Stage};
 use crate::{internal_tls, secret_file, self_signed, sockets};
 
@@ -54,6 +55,7 @@ pub(crate) struct ProxyRoom {
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) replica: Arc<Replica>,
+    sink: Arc<Sink>,
 }
 
 /// Everything that is bound before anything runs.
@@ -181,6 +183,7 @@ impl House {
             authn.publish(Arc::clone(config)).map_err(|error| chain(&error))?;
         }
         if let Some((room, snapshot)) = snapshot {
+            follow_sink(&room.sink, config).map_err(|error| chain(error.as_ref()))?;
             self.certificate_ends.show(config, certificate.as_ref());
             room.proxy.set_fallback(certificate);
             room.proxy.publish(Arc::clone(config), snapshot).map_err(|error| chain(&error))?;
@@ -205,6 +208,14 @@ impl House {
         self.drain.cancel();
         self.traffic.close();
         self.traffic.wait().await;
+        if let Some(room) = &self.proxy {
+            let sink = Arc::clone(&room.sink);
+            // It writes what waits, which may take a moment.
+            let closed = tokio::task::spawn_blocking(move || sink.close()).await;
+            if let Err(error) = closed {
+                tracing::error!(error = %error, "the decision sink was not closed");
+            }
+        }
         self.stop.cancel();
         self.siblings.close();
         self.siblings.wait().await;
@@ -286,6 +297,8 @@ impl Site<'_> {
         let replica = Replica::new(broker.clone(), bounds);
         let certificate = self_signed_for(config, self.clock.as_ref())?;
         ends.show(config, certificate.as_ref());
+        let sink = Arc::new(Sink::new(&self.registry)?);
+        follow_sink(&sink, config)?;
         let proxy = Arc::new(Proxy::new(ProxyParts {
             config: Arc::clone(config),
             gate: Arc::clone(&gate),
@@ -295,13 +308,14 @@ impl Site<'_> {
             fallback: certificate,
             clock: Arc::clone(&self.clock),
             random: Arc::clone(&self.random),
+            decision_sink: Some(Arc::clone(&sink) as _),
             registry: self.registry.clone(),
         })?);
         let (following, stop) = (Arc::clone(&replica), self.stop.clone());
         self.siblings.spawn(async move { following.run(stop).await });
         let (serving, drain) = (Arc::clone(&proxy), drain.clone());
         traffic.spawn(async move { report("proxy", serving.serve(public, redirect, drain).await) });
-        Ok(ProxyRoom { proxy, gate, replica })
+        Ok(ProxyRoom { proxy, gate, replica, sink })
     }
 
     /// A client of the broker, wherever that is, that speaks as `role`.
@@ -341,6 +355,13 @@ fn self_signed_for(config: &Config, clock: &dyn Clock) -> Result<Option<Certific
         return Ok(None);
     }
     Ok(Some(self_signed::for_names_of(config, &config.directories.state, clock.now())?))
+}
+
+/// Has the sink write where a configuration says.
+fn follow_sink(sink: &Sink, config: &Config) -> Result<(), StartError> {
+    let path = config.decisions.sink.as_deref();
+    let shown = path.unwrap_or_else(|| Path::new("")).display();
+    sink.follow(path).map_err(|error| format!("decisions.sink.file: {shown}: {error}").into())
 }
 
 fn report<E: std::error::Error + 'static>(service: &'static str, ended: Result<(), E>) {

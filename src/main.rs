@@ -9,6 +9,8 @@ mod check;
 mod cli;
 mod commands;
 mod configuration;
+mod decision_sink;
+mod decisions;
 mod demo;
 mod explain;
 mod house;

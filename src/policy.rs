@@ -18,7 +18,9 @@ mod table_case;
 mod tree_json;
 mod trial;
 
+pub(crate) use advice::{Door, changes};
 pub(crate) use diff::run as diff;
+pub(crate) use judge::{Judged, Outcome, Why};
 pub(crate) use suppose::run as suppose;
 pub(crate) use trial::run as test;
 

@@ -2,13 +2,11 @@
 
 use portcullis_authn::ReadProvider;
 use portcullis_broker::SessionSummary;
-use portcullis_gate::Shadowed;
 use portcullis_oidc::ProviderStatus;
-use portcullis_proxy::DecisionRecord;
 use serde_json::{Value, json};
 
-use crate::certificates;
 use crate::house::{House, ProxyRoom};
+use crate::{certificates, decisions};
 
 /// The most sessions one listing shows.
 const MAX_LISTED_SESSIONS: usize = 100_000;
@@ -53,8 +51,8 @@ impl House {
     /// The decision record of a request, as JSON.
     pub(crate) fn decision(&self, request_id: &str) -> Option<Value> {
         let room = self.proxy.as_ref()?;
-        let record = room.proxy.decisions().into_iter().rev().find(|record| record.request_id == request_id)?;
-        Some(decided(record, room))
+        let record = room.proxy.decision(request_id)?;
+        Some(decisions::explained(&record, &room.gate.snapshot()))
     }
 }
 
@@ -100,51 +98,4 @@ fn provider(read: &ReadProvider) -> Value {
             json!({ "name": name.as_str(), "state": "failing", "since": since.unix_seconds(), "reason": &**reason })
         }
     }
-}
-
-/// A record with what the generation of now says about its route and rule.
-fn decided(record: DecisionRecord, room: &ProxyRoom) -> Value {
-    let DecisionRecord {
-        request_id,
-        at,
-        method,
-        host,
-        path,
-        route,
-        decision,
-        reasons,
-        rule,
-        shadow,
-        session,
-        generation,
-    } = record;
-    let snapshot = room.gate.snapshot();
-    let place = route.as_deref().and_then(|name| snapshot.routes().iter().find(|route| &*route.name == name));
-    let same = generation.is_some_and(|decided| decided == snapshot.generation());
-    json!({
-        "request_id": request_id,
-        "at": at.unix_millis(),
-        "method": method,
-        "host": host,
-        "path": path,
-        "route": route,
-        "route_line": place.filter(|_| same).map(|route| route.line),
-        "decision": decision,
-        "reasons": reasons.split(',').filter(|reason| !reason.is_empty()).collect::<Vec<_>>(),
-        "rule": rule,
-        "shadow": shadow.map(|shadowed| self::shadowed(&shadowed)),
-        "session": session.map(|key| key.to_string()),
-        "generation": generation.map(|generation| generation.to_string()),
-        "generation_now": snapshot.generation().to_string(),
-    })
-}
-
-/// What a shadow policy would have done.
-fn shadowed(shadowed: &Shadowed) -> Value {
-    let Shadowed { live: _, shadow, decision } = shadowed;
-    json!({
-        "decision": shadow.label(),
-        "rule": decision.rule,
-        "reasons": decision.reasons.iter().collect::<Vec<_>>(),
-    })
 }

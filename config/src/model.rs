@@ -319,10 +319,12 @@ pub struct Telemetry {
 }
 
 /// Decision records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decisions {
     /// How many the ring holds; 4096.
     pub ring: usize,
+    /// The file they are written to, if any.
+    pub sink: Option<PathBuf>,
 }
 
 impl Namespace {

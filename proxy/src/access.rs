@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode, Version};
-use portcullis_config::Generation;
-use portcullis_gate::{Shadowed, Verdict};
-use portcullis_identity::SessionKey;
+use portcullis_config::{Generation, Route};
+use portcullis_gate::{Missing, Shadowed, Verdict};
+use portcullis_identity::{Session, Timestamp};
 use portcullis_policy::Decision;
 
 use crate::edge::Peer;
@@ -55,7 +55,8 @@ impl Outcome {
         }
     }
 
-    const fn cause(self) -> &'static str {
+    /// Why, in one word, where the outcome needs one.
+    pub(crate) const fn cause(self) -> &'static str {
         match self {
             Self::Malformed(cause) | Self::Refused(cause) => cause,
             Self::Aborted | Self::Own | Self::SignIn | Self::Permitted | Self::Challenged => "",
@@ -70,12 +71,18 @@ pub(crate) struct Record {
     pub(crate) host: String,
     pub(crate) path: String,
     pub(crate) client: Option<IpAddr>,
-    pub(crate) route: Option<Arc<str>>,
+    /// Whether the request is a CORS preflight.
+    pub(crate) preflight: bool,
+    pub(crate) route: Option<Arc<Route>>,
     pub(crate) outcome: Outcome,
+    /// When it was judged.
+    pub(crate) judged_at: Option<Timestamp>,
+    /// What a session lacked, or that there was none.
+    pub(crate) missing: Option<Missing>,
     pub(crate) decision: Option<Decision>,
     /// What the route's shadow policy would have done, where that is something else.
     pub(crate) shadow: Option<Box<Shadowed>>,
-    pub(crate) session: Option<SessionKey>,
+    pub(crate) session: Option<Arc<Session>>,
     pub(crate) generation: Option<Generation>,
     pub(crate) status: Option<StatusCode>,
     pub(crate) upstream_failure: Option<&'static str>,
@@ -98,22 +105,13 @@ impl Record {
             Verdict::Challenge(_) => Outcome::Challenged,
             Verdict::Refuse(refusal) => Outcome::Refused(refusal.cause.label()),
         };
-        self.route = verdict.route().map(|route| Arc::clone(&route.name));
-        self.decision = verdict.decision().copied();
-        self.session = verdict.session().map(|session| session.key);
-        self.generation = Some(verdict.generation());
-    }
-
-    /// The reasons of the decision, sorted, with commas between.
-    pub(crate) fn reasons(&self) -> String {
-        let mut text = String::new();
-        for reason in self.decision.iter().flat_map(|decision| decision.reasons.iter()) {
-            if !text.is_empty() {
-                text.push(',');
-            }
-            text.push_str(reason);
+        if let Verdict::Challenge(challenge) = verdict {
+            self.missing = Some(challenge.missing);
         }
-        text
+        self.route = verdict.route().cloned();
+        self.decision = verdict.decision().copied();
+        self.session = verdict.session().cloned();
+        self.generation = Some(verdict.generation());
     }
 
     /// Tells the event.
@@ -123,14 +121,14 @@ impl Record {
             event.text("http.request.method", self.method.as_ref().map_or("", Method::as_str));
             event.text("server.address", &self.host);
             event.text("url.path", &self.path);
-            event.text("http.route", self.route.as_deref().unwrap_or_default());
+            event.text("http.route", self.route.as_ref().map_or("", |route| &*route.name));
             event.text("decision", self.outcome.label());
             event.text("cause", self.outcome.cause());
             event.words("reasons", self.decision.iter().flat_map(|decision| decision.reasons.iter()));
             if let Some(rule) = self.decision.and_then(|decision| decision.rule) {
                 event.number("policy.rule", rule.into());
             }
-            event.display("session.key", self.session.as_ref());
+            event.display("session.key", self.session.as_ref().map(|session| session.key));
             event.display("generation", self.generation);
             event.number("http.response.status_code", self.status.map_or(0, |status| status.as_u16().into()));
             event.text("upstream.failure", self.upstream_failure.unwrap_or_default());

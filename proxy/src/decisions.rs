@@ -1,74 +1,179 @@
 //! The last decisions, in a ring: `portcullis explain` reads them over the admin socket. No log ever does.
+//!
+//! A record keeps what the decision read by reference (the session, the route with its program) and is explained
+//! only when somebody asks: a request pays for a few counters, not for copies of claims.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use portcullis_config::Generation;
-use portcullis_gate::Shadowed;
-use portcullis_identity::{SessionKey, Timestamp};
+use http::Method;
+use portcullis_config::{Generation, Route};
+use portcullis_gate::{CanonicalPath, Missing, PresentedCertificate, Shadowed, mcp_tool};
+use portcullis_identity::{Session, Subject, Timestamp};
+use portcullis_policy::{Decision, Explanation, Facts, Program, Request};
 
-/// One decision.
+/// One decision, with what it read. It may hold claims: it is for the operator, never for a log.
 #[derive(Clone, Debug)]
 pub struct DecisionRecord {
     /// The request's id, as pages and events show it.
     pub request_id: String,
-    /// When.
+    /// When it was judged; where it never was, when it ended.
     pub at: Timestamp,
-    /// The method.
-    pub method: String,
+    /// The method, as far as it is kept; `None` where no head could be read.
+    pub method: Option<Method>,
     /// The canonical host.
     pub host: String,
-    /// The canonical path, without query.
+    /// The canonical path, without query, as far as it is kept.
     pub path: String,
-    /// The route; `None` if no route served it.
-    pub route: Option<String>,
+    /// Who connected.
+    pub client_address: Option<IpAddr>,
+    /// Whether it was a CORS preflight.
+    pub preflight: bool,
+    /// The certificate of the client.
+    pub certificate: PresentedCertificate,
+    /// The route that was judged by, as it was then; `None` if no route served it.
+    pub route: Option<Arc<Route>>,
+    /// The live session of whoever asked, as it was then.
+    pub session: Option<Arc<Session>>,
     /// `permit`, `challenge`, `refuse`, `malformed`, `own`, `sign_in` or `aborted`.
-    pub decision: &'static str,
-    /// The reasons, sorted, with commas between.
-    pub reasons: String,
-    /// The rule that decided, from 0.
-    pub rule: Option<u16>,
+    pub outcome: &'static str,
+    /// Why, in one word, where the outcome needs one.
+    pub cause: &'static str,
+    /// What the session lacked, or that there was none.
+    pub missing: Option<Missing>,
+    /// What the route's policy said.
+    pub decision: Option<Decision>,
     /// What the route's shadow policy would have done, where that is something else.
     pub shadow: Option<Box<Shadowed>>,
-    /// The session's digest.
-    pub session: Option<SessionKey>,
     /// The generation that decided.
     pub generation: Option<Generation>,
 }
 
-/// The last `decisions.ring` decisions.
+/// Takes decision records beside the ring.
+pub trait DecisionSink: fmt::Debug + Send + Sync {
+    /// Takes a record or drops it, without ever waiting: it is called once per request.
+    fn keep(&self, record: &Arc<DecisionRecord>);
+}
+
+/// A decision explained, long after it was made, by the same program and what it read.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// Every rule and criterion with the fact it read.
+    pub explanation: Explanation,
+    /// Whether it comes to the very decision that was made. Where a path or method was too long to be kept whole,
+    /// it may not.
+    pub exact: bool,
+}
+
+impl DecisionRecord {
+    /// Explains what the route's policy said; `None` if none was asked. Allocates freely.
+    #[must_use]
+    pub fn explained(&self) -> Option<Explained> {
+        let route = self.route.as_ref()?;
+        Some(self.explained_by(&route.policy, &self.decision?))
+    }
+
+    /// Explains what the route's shadow policy said, where it differed.
+    #[must_use]
+    pub fn shadow_explained(&self) -> Option<Explained> {
+        let policy = self.route.as_ref()?.shadow.as_ref()?;
+        Some(self.explained_by(policy, &self.shadow.as_ref()?.decision))
+    }
+
+    /// The reading that led to `decided`: of the path with or without its parameters, and about the session's subject
+    /// or, where the session did not count, about nobody. The gate tries the same.
+    fn explained_by(&self, policy: &Program, decided: &Decision) -> Explained {
+        let path = CanonicalPath::parse(&self.path).ok();
+        let whole = path.as_ref().map_or(&*self.path, CanonicalPath::decoded);
+        let bare = path.as_ref().and_then(CanonicalPath::without_parameters).and_then(Result::ok);
+        let bare = bare.as_ref().map(CanonicalPath::decoded);
+        let subject = self.session.as_ref().map(|session| &session.subject);
+        let readings = [Some(whole), bare].into_iter().flatten();
+        let readings = readings.flat_map(|path| [subject, None].map(|subject| (path, subject)));
+        let explain = |(path, subject)| policy.explain(&self.facts(path, subject));
+        let exact = readings.map(explain).find(|explanation| explanation.decision == *decided);
+        match exact {
+            Some(explanation) => Explained { explanation, exact: true },
+            None => Explained { explanation: explain((whole, subject)), exact: false },
+        }
+    }
+
+    fn facts<'a>(&'a self, path: &'a str, subject: Option<&'a Subject>) -> Facts<'a> {
+        let trust = self.route.as_ref().and_then(|route| route.client_trust.as_deref());
+        let request = Request {
+            method: self.method.as_ref().map_or("", Method::as_str),
+            host: &self.host,
+            path,
+            client_address: self.client_address,
+            cors_preflight: self.preflight,
+            client_certificate: self.certificate.facts(trust, self.at),
+            mcp_tool: self.method.as_ref().map(mcp_tool).unwrap_or_default(),
+        };
+        Facts { now: self.at, request, subject, records: &[] }
+    }
+}
+
+/// Where decisions are kept: the last `decisions.ring` of them, and a sink if there is one.
 #[derive(Debug)]
-pub(crate) struct Ring {
-    // A lock: one push per request, after its last byte, and a rare read. Never held across an await.
-    records: Mutex<VecDeque<DecisionRecord>>,
+pub(crate) struct Decisions {
+    // A lock: one push of a pointer per request, after its last byte, and a rare read. Never held across an await.
+    ring: Mutex<Ring>,
+    sink: Option<Arc<dyn DecisionSink>>,
+}
+
+#[derive(Debug)]
+struct Ring {
+    records: VecDeque<Arc<DecisionRecord>>,
     capacity: usize,
 }
 
-impl Ring {
-    /// A ring for `capacity` decisions.
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self { records: Mutex::new(VecDeque::with_capacity(capacity.min(1024))), capacity }
+impl Decisions {
+    /// Keeps `capacity` decisions, and gives each to `sink`.
+    pub(crate) fn new(capacity: usize, sink: Option<Arc<dyn DecisionSink>>) -> Self {
+        let ring = Ring { records: VecDeque::with_capacity(capacity.min(1024)), capacity };
+        Self { ring: Mutex::new(ring), sink }
     }
 
     /// Adds one; the oldest leaves a full ring.
-    pub(crate) fn push(&self, record: DecisionRecord) {
-        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        if records.len() >= self.capacity {
-            records.pop_front();
+    pub(crate) fn keep(&self, record: DecisionRecord) {
+        let record = Arc::new(record);
+        if let Some(sink) = &self.sink {
+            sink.keep(&record);
         }
-        if self.capacity > 0 {
-            records.push_back(record);
-        }
+        let oldest = {
+            let mut ring = self.lock();
+            let oldest = if ring.records.len() >= ring.capacity { ring.records.pop_front() } else { None };
+            ring.records.push_back(record);
+            oldest
+        };
+        // Whatever it held goes outside the lock.
+        drop(oldest);
+    }
+
+    /// Holds this many from now on; the oldest go if there are more.
+    pub(crate) fn resize(&self, capacity: usize) {
+        let mut ring = self.lock();
+        ring.capacity = capacity;
+        let excess = ring.records.len().saturating_sub(capacity);
+        let oldest: Vec<_> = ring.records.drain(..excess).collect();
+        drop(ring);
+        drop(oldest);
     }
 
     /// All of them, oldest first.
-    pub(crate) fn all(&self) -> Vec<DecisionRecord> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    pub(crate) fn all(&self) -> Vec<Arc<DecisionRecord>> {
+        self.lock().records.iter().cloned().collect()
     }
 
-    /// Whether anything is kept.
-    pub(crate) const fn is_kept(&self) -> bool {
-        self.capacity > 0
+    /// The newest one of this request id.
+    pub(crate) fn find(&self, request_id: &str) -> Option<Arc<DecisionRecord>> {
+        self.lock().records.iter().rev().find(|record| record.request_id == request_id).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -76,26 +181,54 @@ impl Ring {
 mod tests {
     use super::*;
 
+    fn record(request_id: &str) -> DecisionRecord {
+        DecisionRecord {
+            request_id: request_id.to_owned(),
+            at: Timestamp::from_unix_seconds(0),
+            method: None,
+            host: String::new(),
+            path: String::new(),
+            client_address: None,
+            preflight: false,
+            certificate: PresentedCertificate::Absent,
+            route: None,
+            session: None,
+            outcome: "permit",
+            cause: "",
+            missing: None,
+            decision: None,
+            shadow: None,
+            generation: None,
+        }
+    }
+
+    fn kept(decisions: &Decisions) -> Vec<String> {
+        decisions.all().iter().map(|record| record.request_id.clone()).collect()
+    }
+
     #[test]
     fn the_oldest_leaves_a_full_ring() {
-        let ring = Ring::new(2);
+        let decisions = Decisions::new(2, None);
         for id in ["a", "b", "c"] {
-            ring.push(DecisionRecord {
-                request_id: id.to_owned(),
-                at: Timestamp::from_unix_seconds(0),
-                method: String::new(),
-                host: String::new(),
-                path: String::new(),
-                route: None,
-                decision: "permit",
-                reasons: String::new(),
-                rule: None,
-                shadow: None,
-                session: None,
-                generation: None,
-            });
+            decisions.keep(record(id));
         }
-        let kept: Vec<String> = ring.all().into_iter().map(|record| record.request_id).collect();
-        assert_eq!(kept, ["b", "c"]);
+        assert_eq!(kept(&decisions), ["b", "c"]);
+        assert!(decisions.find("a").is_none());
+        assert_eq!(decisions.find("c").map(|record| record.request_id.clone()).as_deref(), Some("c"));
+    }
+
+    #[test]
+    fn the_ring_follows_a_new_size_both_ways() {
+        let decisions = Decisions::new(3, None);
+        for id in ["a", "b", "c"] {
+            decisions.keep(record(id));
+        }
+        decisions.resize(1);
+        assert_eq!(kept(&decisions), ["c"]);
+        decisions.resize(2);
+        for id in ["d", "e"] {
+            decisions.keep(record(id));
+        }
+        assert_eq!(kept(&decisions), ["d", "e"]);
     }
 }

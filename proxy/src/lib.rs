@@ -36,7 +36,7 @@ mod upstream;
 
 pub use access::TARGET as ACCESS_TARGET;
 pub use authn::{AuthnEndpoint, UnusableAuthn};
-pub use decisions::DecisionRecord;
+pub use decisions::{DecisionRecord, DecisionSink, Explained};
 pub use proxy::{Proxy, ProxyError, ProxyParts};
 pub use sessions::{BrokerSessions, Sessions};
 pub use tls::{CertificateFault, UnusableCertificate};

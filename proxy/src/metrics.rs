@@ -53,8 +53,6 @@ impl Metrics {
         )?;
         let handshakes =
             counters(registry, "portcullis_proxy_handshakes_failed_total", "TLS handshakes that failed.", &["cause"])?;
-        let connections_open = IntGauge::new("portcullis_proxy_connections_open", "Open client connections.")?;
-        registry.register(Box::new(connections_open.clone()))?;
         let request_seconds = durations(registry)?;
         let requests = counters(
             registry,
@@ -64,7 +62,7 @@ impl Metrics {
         )?;
         let decisions = counters(registry, "portcullis_proxy_decisions_total", "Verdicts of the gate.", &["verdict"])?;
         Ok(Self {
-            connections_open,
+            connections_open: connections_open(registry)?,
             connections_accepted: connections.with_label_values(&["accepted"]),
             connections_refused_total: connections.with_label_values(&["refused_total"]),
             connections_refused_prefix: connections.with_label_values(&["refused_prefix"]),
@@ -191,6 +189,12 @@ fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, pr
     let counter = IntCounter::new(name, help)?;
     registry.register(Box::new(counter.clone()))?;
     Ok(counter)
+}
+
+fn connections_open(registry: &Registry) -> Result<IntGauge, prometheus::Error> {
+    let gauge = IntGauge::new("portcullis_proxy_connections_open", "Open client connections.")?;
+    registry.register(Box::new(gauge.clone()))?;
+    Ok(gauge)
 }
 
 fn shadow_differences(registry: &Registry) -> Result<IntCounterVec, prometheus::Error> {

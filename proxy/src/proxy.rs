@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::authn::{AuthnEndpoint, AuthnPeer, UnusableAuthn};
-use crate::decisions::{DecisionRecord, Ring};
+use crate::decisions::{DecisionRecord, DecisionSink, Decisions};
 use crate::edge::{Edge, Gatekeeper, adopt, serve_redirects};
 use crate::exchange::{Registry, Standing};
 use crate::follow::{Follower, follow};
@@ -55,6 +55,8 @@ pub struct ProxyParts {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub random: Arc<dyn Random>,
+    /// Where decision records go beside the ring.
+    pub decision_sink: Option<Arc<dyn DecisionSink>>,
     /// Where the metrics go.
     pub registry: prometheus::Registry,
 }
@@ -105,7 +107,8 @@ impl Proxy {
     /// # Errors
     /// [`ProxyError`] names what cannot be used.
     pub fn new(parts: ProxyParts) -> Result<Self, ProxyError> {
-        let ProxyParts { config, gate, keys: ring, sessions, authn, fallback, clock, random, registry } = parts;
+        let ProxyParts { config, gate, keys: ring, sessions, authn, fallback, clock, random, decision_sink, registry } =
+            parts;
         // Pingora would otherwise install another provider; if somebody has installed one, it is this one too.
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let metrics = Arc::new(Metrics::new(&registry)?);
@@ -134,7 +137,7 @@ impl Proxy {
             follower,
             landings: crate::landings::Landings::default(),
             sign_ins: crate::rate::Rate::default(),
-            decisions: Ring::new(config.decisions.ring),
+            decisions: Decisions::new(config.decisions.ring, decision_sink),
             request_ids: RequestIds::new(&*random),
             metrics,
             clock,
@@ -165,6 +168,7 @@ impl Proxy {
         let doors = tls.prepare(snapshot.client_rules())?;
         // Nothing can fail from here on. Upstreams first: a request that the new gate judges finds its own.
         certificates.store(Arc::new(new_certificates));
+        shared.decisions.resize(published.config.decisions.ring);
         shared.published.store(Arc::new(published));
         shared.gate.publish(snapshot);
         tls.publish(doors);
@@ -181,8 +185,14 @@ impl Proxy {
 
     /// The last decisions, oldest first.
     #[must_use]
-    pub fn decisions(&self) -> Vec<DecisionRecord> {
+    pub fn decisions(&self) -> Vec<Arc<DecisionRecord>> {
         self.0.shared.decisions.all()
+    }
+
+    /// The last decision about the request with this id, if it is still kept.
+    #[must_use]
+    pub fn decision(&self, request_id: &str) -> Option<Arc<DecisionRecord>> {
+        self.0.shared.decisions.find(request_id)
     }
 
     /// Serves `listeners` (TLS) and `redirect` (plain HTTP) until `drain`, then lets what is open finish

@@ -62,14 +62,6 @@ impl Published {
     }
 }
 
-impl Published {
-    /// The state of the route with this name.
-    pub(crate) fn named(&self, name: &str) -> Option<Arc<RouteState>> {
-        let route = self.config.routes.iter().find(|route| *route.name == *name)?;
-        self.route(route).cloned()
-    }
-}
-
 impl RouteState {
     fn new(route: &Route, targets: &Targets, metrics: &Metrics) -> Result<Self, UnusableUpstream> {
         let upstreams = match &route.action {

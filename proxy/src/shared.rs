@@ -10,7 +10,7 @@ use portcullis_identity::{Clock, SessionKey, Timestamp};
 use portcullis_keys::{AssertionKeys, CredentialKeys, Random, SealKeys};
 
 use crate::authn::AuthnPeer;
-use crate::decisions::Ring;
+use crate::decisions::Decisions;
 use crate::exchange::Registry;
 use crate::follow::Follower;
 use crate::landings::Landings;
@@ -35,7 +35,7 @@ pub(crate) struct Shared {
     pub(crate) follower: Follower,
     pub(crate) landings: Landings,
     pub(crate) sign_ins: Rate,
-    pub(crate) decisions: Ring,
+    pub(crate) decisions: Decisions,
     pub(crate) request_ids: RequestIds,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Arc<dyn Clock>,

@@ -1,23 +1,31 @@
 //! What would have to change for a request to pass.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_config::{HostPattern, Route};
 use portcullis_gate::Missing;
 use portcullis_policy::{ExplainedCriterion, ExplainedOperator, ExplainedRule, nearest};
 
-use crate::policy::ask::Ask;
 use crate::policy::judge::{Judged, Outcome, Why};
 use crate::policy::report::named;
-use crate::policy::site::Site;
+
+/// What a request knocks at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Door<'a> {
+    /// The routes there are, in the order of the file.
+    pub(crate) routes: &'a [Arc<Route>],
+    /// The host that is asked, with a port or without.
+    pub(crate) host: &'a str,
+}
 
 /// Sentences, the first thing to do first; none for what passes.
-pub(crate) fn changes(site: &Site, ask: &Ask, judged: &Judged) -> Vec<String> {
+pub(crate) fn changes(door: Door<'_>, judged: &Judged) -> Vec<String> {
     if matches!(judged.outcome, Outcome::Permit | Outcome::Own) {
         return Vec::new();
     }
     match judged.why {
-        Why::NoRoute => vec![no_route(site, ask)],
+        Why::NoRoute => vec![no_route(door)],
         Why::Malformed(malformed) => vec![format!("send a request with one meaning: {malformed}")],
         Why::EncodedSlash => vec!["write `encoded_slashes: keep` at the route, or send no %2F in the path".to_owned()],
         Why::Ours => Vec::new(),
@@ -120,10 +128,8 @@ fn join(parts: impl Iterator<Item = String>, between: &str) -> String {
     parts.collect::<Vec<_>>().join(between)
 }
 
-fn no_route(site: &Site, ask: &Ask) -> String {
-    let asked = ask.host.as_deref().unwrap_or_default();
-    let asked = asked.split(':').next().unwrap_or_default();
-    let routes = site.routes();
+fn no_route(Door { routes, host }: Door<'_>) -> String {
+    let asked = host.split(':').next().unwrap_or_default();
     let exact = |route: &Route| match &route.host {
         HostPattern::Exact(host) => Some(host.to_string()),
         HostPattern::Wildcard(_) => None,

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::{Explain, Supposed};
 use crate::configuration::Refused;
+use crate::policy::advice::Door;
 use crate::policy::ask::{Ask, AskLine, RequestLine};
 use crate::policy::fault::Reader;
 use crate::policy::judge::{Judged, OnTrial, judge};
@@ -173,12 +174,17 @@ pub(crate) fn text(site: &Site, ask: &Ask, judged: &Judged) -> String {
         text.push_str(&format!("{:<12}{outcome}, {}\n", "shadow", report::deciding(explanation)));
         text.push_str(&report::rules(&explanation.rules));
     }
-    let changes = advice::changes(site, ask, judged);
+    let changes = to_pass(site, ask, judged);
     if !changes.is_empty() {
         text.push_str("to pass\n");
         changes.iter().for_each(|change| text.push_str(&format!("  - {change}\n")));
     }
     text.trim_end().to_owned()
+}
+
+fn to_pass(site: &Site, ask: &Ask, judged: &Judged) -> Vec<String> {
+    let routes = site.routes();
+    advice::changes(Door { routes: &routes, host: ask.host.as_deref().unwrap_or_default() }, judged)
 }
 
 /// For programs.
@@ -203,7 +209,7 @@ pub(crate) fn record(site: &Site, ask: &Ask, judged: &Judged) -> Value {
         "rule_line": decided.and_then(|index| rules.get(index)).map(|rule| rule.line),
         "rules": rules,
         "shadow": judged.shadow.as_ref().map(on_trial),
-        "to_pass": advice::changes(site, ask, judged),
+        "to_pass": to_pass(site, ask, judged),
     })
 }
 

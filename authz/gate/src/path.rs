@@ -85,7 +85,11 @@ impl<'a> CanonicalPath<'a> {
     }
 
     /// The path as a server reads it that cuts off the parameters of segments; `None` if there are none.
-    pub(crate) fn without_parameters(&self) -> Option<Result<CanonicalPath<'static>, Malformed>> {
+    ///
+    /// # Errors
+    /// As for [`CanonicalPath::parse`]: what is left may be ambiguous.
+    #[must_use]
+    pub fn without_parameters(&self) -> Option<Result<CanonicalPath<'static>, Malformed>> {
         if !has_parameters(&self.to_send) {
             return None;
         }

@@ -94,7 +94,7 @@ pub(crate) fn config(routes: Vec<config::Route>) -> config::Config {
         siblings: config::Siblings { broker: None, authn: None },
         limits: limits(),
         telemetry: config::Telemetry { log: "info".to_owned() },
-        decisions: config::Decisions { ring: 16 },
+        decisions: config::Decisions { ring: 16, sink: None },
         routes: routes.into_iter().map(Arc::new).collect(),
         warnings: Vec::new(),
     }

@@ -187,15 +187,8 @@ impl<'a> RequestView<'a> {
             client_address: self.client_address(),
             cors_preflight: self.audience() == Audience::Preflight,
             client_certificate: self.client_certificate.facts(trust, now),
-            mcp_tool: self.mcp_tool(),
+            mcp_tool: mcp_tool(self.method()),
         }
-    }
-
-    /// A `tools/call` is a JSON-RPC message in a body, which nobody reads here: only requests of methods that bring none
-    /// are known to call no tool.
-    fn mcp_tool(&self) -> McpTool<'static> {
-        let bodiless = [Method::GET, Method::HEAD, Method::OPTIONS, Method::DELETE];
-        if bodiless.contains(self.method()) { McpTool::None } else { McpTool::Unread }
     }
 
     /// Where the request goes.
@@ -203,6 +196,14 @@ impl<'a> RequestView<'a> {
     pub const fn destination(&self) -> Destination {
         self.destination
     }
+}
+
+/// The tool that a request of this method calls. A `tools/call` is a JSON-RPC message in a body, which nobody reads
+/// here: only requests of methods that bring none are known to call no tool.
+#[must_use]
+pub fn mcp_tool(method: &Method) -> McpTool<'static> {
+    let bodiless = [Method::GET, Method::HEAD, Method::OPTIONS, Method::DELETE];
+    if bodiless.contains(method) { McpTool::None } else { McpTool::Unread }
 }
 
 impl<'a> Target<'a> {

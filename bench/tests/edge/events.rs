@@ -66,6 +66,7 @@ async fn a_request_id_is_explained() {
     let text = String::from_utf8_lossy(&told.stdout).into_owned();
     assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
     assert!(text.contains("vault"), "{text}");
+    assert!(text.contains("<- [") && text.contains("to pass"), "the facts, and what would change it: {text}");
     let unknown = edge.service().command(&["explain", "no-such-request"]).await;
     assert!(!unknown.status.success(), "an unknown id is an error");
 }

@@ -117,7 +117,7 @@ pub(crate) fn config(build: &mut Build<'_>, parts: Parts) -> Option<Config> {
         storage: section::storage(build, storage, &directories),
         limits: section::limits(build, limits, &drain),
         telemetry: section::telemetry(build, telemetry),
-        decisions: section::decisions(build, &decisions),
+        decisions: section::decisions(build, decisions),
         services,
         directories,
         listen,

@@ -19,7 +19,7 @@ use crate::report::Fault;
 use crate::schema::{
     Address, CertificateEntry, DecisionsSection, DirectoriesSection, DrainSection, EngineName, InternalSection,
     LimitsSection, ListenSection, OneOrMany, PemFile, Period, Reference, ReplicaSection, ServiceName, SessionSection,
-    SiblingsSection, StorageSection, Switch, TelemetrySection, TlsSection,
+    SiblingsSection, SinkSection, StorageSection, Switch, TelemetrySection, TlsSection,
 };
 
 /// The most decision records in memory.
@@ -335,11 +335,18 @@ pub(crate) fn telemetry(build: &mut Build<'_>, section: TelemetrySection) -> Tel
 }
 
 /// Decision records.
-pub(crate) fn decisions(build: &mut Build<'_>, section: &DecisionsSection) -> Decisions {
-    let DecisionsSection { ring } = section;
-    if !(1..=MAX_DECISIONS).contains(ring) {
+pub(crate) fn decisions(build: &mut Build<'_>, section: DecisionsSection) -> Decisions {
+    let DecisionsSection { ring, sink } = section;
+    if !(1..=MAX_DECISIONS).contains(&ring) {
         let fault = Fault::new(format!("must be between 1 and {MAX_DECISIONS}"));
         build.report.fault(&Field::Root.key("decisions").key("ring"), fault);
     }
-    Decisions { ring: *ring }
+    let sink = sink.map(|SinkSection { file }| {
+        if file.as_os_str().is_empty() {
+            let section = Field::Root.key("decisions");
+            build.report.fault(&section.key("sink").key("file"), Fault::new("is empty"));
+        }
+        build.resolve(&file)
+    });
+    Decisions { ring, sink }
 }

@@ -15,8 +15,8 @@ pub(crate) use scalar::{Address, ByteSize, OneOrMany, Ordered, Period, ReadByPol
 pub(crate) use section::{
     AssertionSection, CertificateEntry, ClaimHeaders, CookieSection, DecisionsSection, DirectoriesSection,
     DrainSection, EngineName, InternalSection, IssuerFormatName, LimitsSection, ListenSection, NamespaceName,
-    ReplicaSection, SameSiteName, ServiceName, SessionSection, SiblingsSection, SignInSection, StorageSection,
-    TelemetrySection, TlsSection, UpstreamsSection,
+    ReplicaSection, SameSiteName, ServiceName, SessionSection, SiblingsSection, SignInSection, SinkSection,
+    StorageSection, TelemetrySection, TlsSection, UpstreamsSection,
 };
 
 use schemars::JsonSchema;

@@ -321,11 +321,21 @@ impl Default for TelemetrySection {
 pub(crate) struct DecisionsSection {
     /// How many are kept in memory. Default: 4096.
     pub(crate) ring: usize,
+    /// Where they are written too. They hold personal data. Default: nowhere.
+    pub(crate) sink: Option<SinkSection>,
+}
+
+/// Where decision records are written.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SinkSection {
+    /// The file, one JSON object a line; made for its user alone, appended to, opened anew once it was moved.
+    pub(crate) file: PathBuf,
 }
 
 impl Default for DecisionsSection {
     fn default() -> Self {
-        Self { ring: 4_096 }
+        Self { ring: 4_096, sink: None }
     }
 }
 

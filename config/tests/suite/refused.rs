@@ -70,6 +70,8 @@ fn keys() {
         (section("listen: {telemetry: ':443'}"), "1:21: listen.telemetry: ", "taken by another listener"),
         (section("authenticate_service_url: https://a.test"), "1:1: ", "write `sign_in: {host: HOST}`"),
         (section("decisions: {ring: 0}"), "1:19: decisions.ring: ", "between 1 and"),
+        (section("decisions: {sink: {file: ''}}"), "1:26: decisions.sink.file: ", "is empty"),
+        (section("decisions: {sink: {fiel: a}}"), "1:20: ", "did you mean `file`?"),
         (section("telemetry: {log: ''}"), "1:18: telemetry.log: ", "is empty"),
         (section("listen: {public: []}"), "1:18: listen.public: ", "no address"),
     ] {

@@ -53,7 +53,7 @@ pub(crate) async fn answer(session: &Session, context: &mut Context, asked: Aske
     };
     match shared.sessions.redeem(hand_over.id, hand_over.until(), &hand_over.handle.key()).await {
         Ok(who) => {
-            context.record.session = Some(who.key);
+            context.record.session = Some(std::sync::Arc::clone(&who));
             shared.metrics.sign_in_step("redeemed");
             shared.landings.note(who.key, path.as_str(), now);
             let credential = shared.keys.credential.mint(CredentialKind::Session, &hand_over.handle, view.host());

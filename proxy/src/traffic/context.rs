@@ -136,22 +136,26 @@ impl Context {
         }
     }
 
-    /// The last reader of the record's texts: they move into the ring.
+    /// The last reader of the record: it moves into the ring.
     fn keep_decision(&mut self) {
         let request_id = self.id().to_owned();
-        let Self { shared, record, .. } = self;
-        shared.decisions.push(DecisionRecord {
+        let Self { shared, record, exchange, .. } = self;
+        shared.decisions.keep(DecisionRecord {
             request_id,
-            at: shared.now(),
-            method: record.method.as_ref().map(ToString::to_string).unwrap_or_default(),
+            at: record.judged_at.unwrap_or_else(|| shared.now()),
+            method: record.method.take(),
             host: std::mem::take(&mut record.host),
             path: std::mem::take(&mut record.path),
-            route: record.route.as_deref().map(str::to_owned),
-            decision: record.outcome.label(),
-            reasons: record.reasons(),
+            client_address: record.client,
+            preflight: record.preflight,
+            certificate: exchange.peer.client_certificate.clone(),
+            route: record.route.take(),
+            session: record.session.take(),
+            outcome: record.outcome.label(),
+            cause: record.outcome.cause(),
+            missing: record.missing,
+            decision: record.decision,
             shadow: record.shadow.take(),
-            rule: record.decision.and_then(|decision| decision.rule),
-            session: record.session,
             generation: record.generation,
         });
     }
@@ -166,21 +170,23 @@ impl Drop for Context {
         self.identify();
         self.record.tell(self.id(), &self.exchange.peer, self.version, &measures);
         self.shared.metrics.request_seconds.observe(took.as_secs_f64());
-        if let (Some(shadow), Some(route)) = (&self.record.shadow, &self.record.route) {
-            self.shared.metrics.shadow_differed(route, shadow);
-        }
-        if self.shared.decisions.is_kept() {
-            self.keep_decision();
-        }
         let status = self.record.status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let state = match (&self.passage, &self.record.route) {
             (Passage::Route(to), _) => Some(Arc::clone(&to.state)),
-            (Passage::None | Passage::SignIn(_), Some(name)) => self.published.named(name),
+            // A generation may have come in between: the gate's newest route is in the newest published one.
+            (Passage::None | Passage::SignIn(_), Some(route)) => {
+                let newest = || self.shared.published.load().route(route).cloned();
+                self.published.route(route).cloned().or_else(newest)
+            }
             (Passage::None | Passage::SignIn(_), None) => None,
         };
         match state {
             Some(state) => state.counters.ended(status),
             None => self.shared.metrics.unrouted.ended(status),
         }
+        if let (Some(shadow), Some(route)) = (&self.record.shadow, &self.record.route) {
+            self.shared.metrics.shadow_differed(&route.name, shadow);
+        }
+        self.keep_decision();
     }
 }

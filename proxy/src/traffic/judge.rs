@@ -3,7 +3,8 @@
 use http::{HeaderMap, HeaderName, Method, header};
 use pingora_proxy::Session;
 use portcullis_gate::{
-    Destination, Found, Malformed, OwnPath, Presented, RequestHead, RequestView, Shadowed, TlsFacts, Verdict, find,
+    Audience, Destination, Found, Malformed, OwnPath, Presented, RequestHead, RequestView, Shadowed, TlsFacts, Verdict,
+    find,
 };
 
 use super::Context;
@@ -70,7 +71,7 @@ pub(crate) async fn judge(session: &Session, context: &mut Context) -> Judged {
             note(context, &view);
             context.record.outcome = Outcome::Own;
             if let Presented::Session(session) = &presented {
-                context.record.session = Some(session.key);
+                context.record.session = Some(std::sync::Arc::clone(session));
             }
             Judged::Own(path, view, presented)
         }
@@ -79,6 +80,7 @@ pub(crate) async fn judge(session: &Session, context: &mut Context) -> Judged {
             let shadow = shared.gate.shadow(&verdict, &view, &presented, now).filter(Shadowed::differs);
             let view = view.into_owned();
             note(context, &view);
+            context.record.judged_at = Some(now);
             context.record.shadow = shadow.map(Box::new);
             context.record.decided(&verdict);
             Judged::Route(verdict, view, epoch)
@@ -162,6 +164,7 @@ fn note(context: &mut Context, view: &RequestView<'_>) {
     view.host().clone_into(&mut context.record.host);
     context.record.path = shortened(view.path());
     context.record.client = view.client_address();
+    context.record.preflight = view.audience() == Audience::Preflight;
 }
 
 #[cfg(test)]

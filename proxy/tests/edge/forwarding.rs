@@ -3,6 +3,7 @@ use http::Request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::client::{read_until, status, values};
+use crate::decisions::kept;
 use crate::world::{ROUTES, World};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,25 +94,6 @@ async fn upstreams_set_their_own_cookies_but_not_ours() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_request_has_a_decision_record_without_its_query() {
-    let world = World::start().await;
-    world.get("open.test", "/a?secret=1", "").await;
-    world.get("wiki.test", "/b?secret=2", "Accept: text/html\r\n").await;
-    world
-        .raw(
-            "open.test",
-            "GET / HTTP/1.1\r\nHost: open.test\r\nContent-Length: 1\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx",
-        )
-        .await;
-    let records = kept(&world, 3).await;
-    let words: Vec<&str> = records.iter().map(|record| record.decision).collect();
-    assert_eq!(words, ["permit", "challenge", "malformed"]);
-    assert!(records.iter().all(|record| !format!("{record:?}").contains("secret")), "{records:?}");
-    assert_eq!(records[0].route.as_deref(), Some("open"));
-    assert_eq!(records[0].request_id, world.upstream.last().header("x-request-id").unwrap());
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_shadow_policy_is_counted_and_kept_and_never_acted_upon() {
     let routes = "\n  - {name: open, from: https://open.test, to: http://UP, allow_public_unauthenticated_access: true, shadow_policy: {allow: {and: [{accept: true}]}, deny: {or: [{http_path: {starts_with: /admin}}]}}}\n  - {name: wiki, from: https://wiki.test, to: http://UP, policy: {allow: {and: [{email: bob@corp.test}]}}, shadow_policy: {allow: {and: [{email: alice@corp.test}]}}}";
     let world = World::with(routes, "").await;
@@ -140,21 +122,6 @@ async fn a_shadow_policy_is_counted_and_kept_and_never_acted_upon() {
             r#"portcullis_proxy_shadow_differences_total{live="permit",route="open",shadow="deny"} 1"#,
         ]
     );
-}
-
-/// The decision records, once there are this many: one is kept when the request's state goes, which may be just
-/// after its last byte.
-async fn kept(world: &World, count: usize) -> Vec<portcullis_proxy::DecisionRecord> {
-    let kept = async {
-        loop {
-            let records = world.proxy.decisions();
-            if records.len() >= count {
-                break records;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(5), kept).await.unwrap()
 }
 
 /// An upstream that answers every connection with these bytes.

@@ -216,7 +216,7 @@ async fn a_decision_keeps_no_more_of_a_path_than_its_bound() {
     let kept = tokio::time::timeout(PATIENCE, async {
         loop {
             if let Some(record) = world.proxy.decisions().pop() {
-                return record.path;
+                return record.path.clone();
             }
             tokio::task::yield_now().await;
         }

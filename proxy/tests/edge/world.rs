@@ -8,7 +8,7 @@ use portcullis_config::{Certificate, Config, Environment, from_text};
 use portcullis_gate::{Gate, Snapshot};
 use portcullis_identity::{Clock, ManualClock, SessionKey, Timestamp};
 use portcullis_keys::{CredentialKind, Handle, KeyRing, Random, SystemRandom};
-use portcullis_proxy::{AuthnEndpoint, Proxy, ProxyParts};
+use portcullis_proxy::{AuthnEndpoint, DecisionRecord, DecisionSink, Proxy, ProxyParts};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,22 @@ pub(crate) const NOW: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
 
 /// Hosts of the fallback certificate.
 const HOSTS: [&str; 5] = ["wiki.test", "open.test", "auth.test", "other.test", "grpc.test"];
+
+/// Decisions as a sink gets them.
+#[derive(Debug, Default)]
+pub(crate) struct Heard(std::sync::Mutex<Vec<Arc<DecisionRecord>>>);
+
+impl DecisionSink for Heard {
+    fn keep(&self, record: &Arc<DecisionRecord>) {
+        self.0.lock().unwrap().push(Arc::clone(record));
+    }
+}
+
+impl Heard {
+    pub(crate) fn all(&self) -> Vec<Arc<DecisionRecord>> {
+        self.0.lock().unwrap().clone()
+    }
+}
 
 #[derive(Debug)]
 struct Variables;
@@ -41,6 +57,7 @@ pub(crate) struct World {
     pub(crate) upstream: Upstream,
     pub(crate) root: CertificateDer<'static>,
     pub(crate) registry: prometheus::Registry,
+    pub(crate) heard: Arc<Heard>,
     pub(crate) served: JoinHandle<std::io::Result<()>>,
     pub(crate) directory: tempfile::TempDir,
 }
@@ -90,6 +107,7 @@ impl World {
         let fallback = certificate(&HOSTS);
         let root = fallback.chain[0].clone();
         let registry = prometheus::Registry::new();
+        let heard = Arc::new(Heard::default());
         let proxy = Proxy::new(ProxyParts {
             config: Arc::clone(&config),
             gate: Arc::new(Gate::new(Snapshot::build(&config, None).unwrap())),
@@ -99,6 +117,7 @@ impl World {
             fallback: Some(fallback),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             random: Arc::new(SystemRandom) as Arc<dyn Random>,
+            decision_sink: Some(Arc::clone(&heard) as _),
             registry: registry.clone(),
         })
         .unwrap();
@@ -121,6 +140,7 @@ impl World {
             upstream,
             root,
             registry,
+            heard,
             served,
             directory,
         }

@@ -1,0 +1,112 @@
+//! Decision records as JSON: what was asked, what decided, and every fact it read. For the operator alone: they hold
+//! claims, so they go to the admin socket and to the decision sink, never into a log.
+
+use portcullis_gate::{Shadowed, Snapshot};
+use portcullis_policy::ExplainedRule;
+use portcullis_proxy::{DecisionRecord, Explained};
+use serde_json::{Value, json};
+
+use crate::policy::{Door, Judged, Outcome, Why, changes};
+
+/// A record with the facts its decision read: a line of the decision sink.
+pub(crate) fn json(record: &DecisionRecord) -> Value {
+    told(record, record.explained().as_ref())
+}
+
+/// A record as `portcullis explain` shows it: with what would have to change, and what serves now.
+pub(crate) fn explained(record: &DecisionRecord, now: &Snapshot) -> Value {
+    let explained = record.explained();
+    let mut told = told(record, explained.as_ref());
+    let to_pass = to_pass(record, explained, now);
+    if let Value::Object(fields) = &mut told {
+        fields.insert("to_pass".into(), json!(to_pass));
+        fields.insert("generation_now".into(), json!(now.generation().to_string()));
+    }
+    told
+}
+
+fn told(record: &DecisionRecord, explained: Option<&Explained>) -> Value {
+    let DecisionRecord {
+        request_id,
+        at,
+        method,
+        host,
+        path,
+        client_address,
+        preflight: _,
+        certificate: _,
+        route,
+        session,
+        outcome,
+        cause,
+        missing,
+        decision,
+        shadow,
+        generation,
+    } = record;
+    let rules = explained.map(|explained| explained.explanation.rules.as_slice()).unwrap_or_default();
+    let rule = decision.and_then(|decision| decision.rule);
+    let reasons: Vec<&str> = decision.iter().flat_map(|decision| decision.reasons.iter()).collect();
+    let missing = missing.and_then(|missing| Why::Lacks(missing).word());
+    json!({
+        "request_id": request_id,
+        "at": at.unix_millis(),
+        "method": method.as_ref().map(http::Method::as_str),
+        "host": host,
+        "path": path,
+        "client_address": client_address,
+        "subject": session.as_ref().map(|session| {
+            json!({ "user_id": &*session.subject.user_id, "email": &*session.subject.email })
+        }),
+        "route": route.as_ref().map(|route| &*route.name),
+        "route_line": route.as_ref().map(|route| route.line),
+        "decision": outcome,
+        "cause": Some(*cause).filter(|cause| !cause.is_empty()).or(missing),
+        "reasons": reasons,
+        "rule": rule,
+        "rule_line": line_of(rules, rule),
+        "rules": rules,
+        "exact": explained.map(|explained| explained.exact),
+        "shadow": shadow.as_ref().map(|shadowed| on_trial(shadowed, record.shadow_explained().as_ref())),
+        "session": session.as_ref().map(|session| session.key.to_string()),
+        "generation": generation.map(|generation| generation.to_string()),
+    })
+}
+
+fn line_of(rules: &[ExplainedRule], rule: Option<u16>) -> Option<usize> {
+    rules.get(usize::from(rule?)).map(|rule| rule.line)
+}
+
+/// What a shadow policy would have done.
+fn on_trial(shadowed: &Shadowed, explained: Option<&Explained>) -> Value {
+    let Shadowed { live: _, shadow, decision } = shadowed;
+    let rules = explained.map(|explained| explained.explanation.rules.as_slice()).unwrap_or_default();
+    json!({
+        "decision": shadow.label(),
+        "rule": decision.rule,
+        "rule_line": line_of(rules, decision.rule),
+        "reasons": decision.reasons.iter().collect::<Vec<_>>(),
+        "rules": rules,
+    })
+}
+
+fn to_pass(record: &DecisionRecord, explained: Option<Explained>, now: &Snapshot) -> Vec<String> {
+    let why = match (record.cause, record.missing) {
+        ("no_route", _) => Why::NoRoute,
+        ("encoded_slash", _) => Why::EncodedSlash,
+        ("unavailable", _) => return vec!["ask again: the session could not be looked up".to_owned()],
+        (_, Some(missing)) => Why::Lacks(missing),
+        (_, None) => Why::Policy,
+    };
+    let outcome = match record.outcome {
+        "refuse" => Outcome::Deny,
+        "challenge" => Outcome::Challenge,
+        _ => return Vec::new(),
+    };
+    let explanation = explained.map(|Explained { explanation, exact: _ }| explanation);
+    let judged = Judged { outcome, why, route: record.route.clone(), explanation, shadow: None };
+    changes(Door { routes: now.routes(), host: &record.host }, &judged)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! A record tells which route, rule and criterion decided, by which facts, and what would have to change.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use portcullis_config::{ProcessEnvironment, from_text};
+use portcullis_gate::{Answer, Missing, PresentedCertificate};
+use portcullis_identity::{Claims, Principal, ProviderName, Session, SessionKey, Subject, Timestamp};
+use portcullis_policy::{Facts, Request};
+
+use super::*;
+use crate::explain;
+
+const CONFIG: &str = "\
+sign_in: {host: auth.corp.test}
+providers:
+  corp: {issuer: https://idp.corp.test, client_id: p}
+routes:
+  - name: wiki
+    from: https://wiki.corp.test
+    to: http://10.0.0.7
+    policy:
+      - allow:
+          and:
+            - claim/department: people
+            - http_method: GET
+    shadow_policy:
+      - allow: {and: [{authenticated_user: true}]}
+";
+
+const NOW: Timestamp = Timestamp::from_unix_seconds(1_772_442_000);
+
+fn snapshot() -> Snapshot {
+    let config = from_text(CONFIG, "p.yaml", Path::new("/"), &ProcessEnvironment).unwrap().config;
+    Snapshot::build(&config, None).unwrap()
+}
+
+fn kim(department: &str) -> Arc<Session> {
+    let subject = Subject {
+        user_id: "u-1".into(),
+        email: "kim@corp.test".into(),
+        claims: Claims::from_json(&json!({ "department": department, "salary": 5000 }).to_string()).unwrap(),
+        ..Subject::default()
+    };
+    Arc::new(Session {
+        key: SessionKey::from_bytes([1; 32]),
+        version: 1,
+        principal: Principal { issuer: "https://idp.corp.test".into(), subject: "u-1".into() },
+        provider: ProviderName::new("corp"),
+        provider_session: None,
+        subject,
+        authenticated_at: NOW,
+        acr: None,
+        last_used: NOW,
+        expires_at: Timestamp::MAX,
+        idle: None,
+    })
+}
+
+/// The record of a GET of /page at the wiki, as the proxy keeps it.
+fn record(snapshot: &Snapshot, session: Option<Arc<Session>>, outcome: &'static str) -> DecisionRecord {
+    let route = Arc::clone(&snapshot.routes()[0]);
+    let request = Request { method: "GET", host: "wiki.corp.test", path: "/page", ..Request::default() };
+    let subject = session.as_ref().map(|session| &session.subject);
+    let facts = Facts { now: NOW, request, subject, records: &[] };
+    let (decision, tried) = (route.policy.decide(&facts), route.shadow.as_ref().unwrap().decide(&facts));
+    let shadow = Shadowed { live: Answer::Deny, shadow: Answer::Permit, decision: tried };
+    DecisionRecord {
+        request_id: "r-1".to_owned(),
+        at: NOW,
+        method: Some(http::Method::GET),
+        host: "wiki.corp.test".to_owned(),
+        path: "/page".to_owned(),
+        client_address: Some([192, 0, 2, 7].into()),
+        preflight: false,
+        certificate: PresentedCertificate::Absent,
+        route: Some(route),
+        missing: (outcome == "challenge").then_some(Missing::Subject),
+        session,
+        outcome,
+        cause: if outcome == "refuse" { "forbidden" } else { "" },
+        decision: Some(decision),
+        shadow: (outcome == "refuse").then(|| Box::new(shadow)),
+        generation: Some(snapshot.generation()),
+    }
+}
+
+#[test]
+fn a_refusal_names_rule_fact_and_way_out() {
+    let snapshot = snapshot();
+    let told = explained(&record(&snapshot, Some(kim("sales")), "refuse"), &snapshot);
+    assert_eq!((&told["route"], &told["route_line"], &told["exact"]), (&json!("wiki"), &json!(5), &json!(true)));
+    assert_eq!(told["rules"][0]["operators"][0]["criteria"][0]["fact"], json!(r#"["sales"]"#));
+    assert_eq!(told["rules"][0]["operators"][0]["criteria"][1]["fact"], json!("GET"));
+    assert_eq!(
+        told["to_pass"],
+        json!([r#"rule 0 (allow, line 9) needs `claim/department` (line 11, now: ["sales"])"#])
+    );
+    assert_eq!((&told["shadow"]["decision"], &told["shadow"]["rule_line"]), (&json!("permit"), &json!(14)));
+    assert!(!told.to_string().contains("5000"), "a claim that nothing read stays where it is");
+    let text = explain::text(&told);
+    for expected in [
+        "request     r-1  GET wiki.corp.test/page",
+        "asked       2026-03-02T09:00:00Z  from 192.0.2.7",
+        "subject     kim@corp.test  (u-1)",
+        "route       wiki  (line 5)",
+        "decision    refuse  (forbidden)",
+        r#"false    claim-unauthorized  <- ["sales"]"#,
+        "shadow      permit, rule 0 (line 14): user-ok",
+        "to pass\n  - rule 0 (allow, line 9) needs",
+    ] {
+        assert!(text.contains(expected), "{expected} in\n{text}");
+    }
+}
+
+#[test]
+fn a_permit_needs_nothing_and_a_challenge_a_sign_in() {
+    let snapshot = snapshot();
+    let told = explained(&record(&snapshot, Some(kim("people")), "permit"), &snapshot);
+    assert_eq!((&told["rule"], &told["rule_line"], &told["to_pass"]), (&json!(0), &json!(9), &json!([])));
+    let told = explained(&record(&snapshot, None, "challenge"), &snapshot);
+    assert_eq!(told["subject"], Value::Null);
+    assert_eq!(told["to_pass"][0], json!("sign in"));
+    assert_eq!(told["rules"][0]["operators"][0]["criteria"][0]["fact"], json!("nobody is signed in"));
+}
+
+#[test]
+fn what_was_never_judged_is_told_without_rules() {
+    let snapshot = snapshot();
+    let bare = DecisionRecord {
+        route: None,
+        decision: None,
+        shadow: None,
+        cause: "no_route",
+        host: "wicki.corp.test".to_owned(),
+        ..record(&snapshot, None, "refuse")
+    };
+    let told = explained(&bare, &snapshot);
+    assert_eq!((&told["rules"], &told["exact"]), (&json!([]), &Value::Null));
+    assert_eq!(told["to_pass"], json!(["add a route for wicki.corp.test; did you mean wiki.corp.test?"]));
+    let aborted = DecisionRecord { method: None, outcome: "aborted", cause: "", ..bare };
+    assert_eq!(explained(&aborted, &snapshot)["to_pass"], json!([]));
+}
