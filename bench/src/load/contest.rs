@@ -161,7 +161,8 @@ fn sample(entrant: &Entrant, row: Row, plan: &Plan, trees: &Trees) -> Result<Sam
         generator::drive(&plan.drive, &order, plan.load_cpu, trees)
     };
     match row.work {
-        Work::Page | Work::Upload => generator::run(&load(entrant, row, plan, "/page"), plan.load_cpu, trees),
+        Work::Page => generator::run(&load(entrant, row, plan, "/page"), plan.load_cpu, trees),
+        Work::Upload => generator::run(&load(entrant, row, plan, "/upload"), plan.load_cpu, trees),
         Work::Large => generator::run(&load(entrant, row, plan, "/large"), plan.load_cpu, trees),
         Work::Connections => driven(Kind::Connections, KNOCKERS),
         Work::Resumptions => driven(Kind::Resumptions, KNOCKERS),

@@ -12,6 +12,10 @@ use super::cpu::Trees;
 use crate::drive::order::Order;
 use crate::drive::tally;
 
+/// Tries of one window: `h2load` sometimes does not end after uploads over HTTP/1.1.
+const TRIES: u64 = 3;
+/// What a generator may take beyond warm-up and window.
+const PATIENCE: Duration = Duration::from_secs(4);
 /// Streams at one time on an HTTP/2 connection.
 const STREAMS: &str = "8";
 
@@ -85,13 +89,30 @@ impl std::fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// Puts `load` on a system from the core `cpu` and reads what the processes of `trees` spent in the window.
+/// Puts `load` on a system from the core `cpu` and reads what the processes of `trees` spent in the window. A window
+/// whose generator did not end is tried again, and counts as one failure.
 ///
 /// # Errors
 /// No generator, or an answer that is none.
 pub fn run(load: &Load, cpu: usize, trees: &Trees) -> Result<Sample, LoadError> {
+    let mut last = String::new();
+    for hung in 0..TRIES {
+        let said = watch(
+            &mut h2load(load, cpu),
+            ["Main benchmark duration is started", "Main benchmark duration is over"],
+            trees,
+        )?;
+        if let Some((good, bad)) = h2load_counts(&said.text) {
+            return said.sample(good, bad.saturating_add(hung), None);
+        }
+        last = said.text;
+    }
+    Err(LoadError::Unreadable(last))
+}
+
+fn h2load(load: &Load, cpu: usize) -> Command {
     let Load { url, connect_to, headers, http2, connections, warm_up, span, upload } = load;
-    let mut command = pinned(cpu, Path::new("h2load"));
+    let mut command = pinned(cpu, *warm_up + *span, Path::new("h2load"));
     command.args(["-t", "1", "-c", &connections.to_string(), "--connect-to", connect_to]);
     command.args(["-D", &format!("{}ms", span.as_millis().max(1))]);
     command.arg(format!("--warm-up-time={}ms", warm_up.as_millis()));
@@ -106,10 +127,8 @@ pub fn run(load: &Load, cpu: usize, trees: &Trees) -> Result<Sample, LoadError> 
     if let Some(file) = upload {
         command.arg("-d").arg(file);
     }
-    let said =
-        watch(command.arg(url), ["Main benchmark duration is started", "Main benchmark duration is over"], trees)?;
-    let (good, bad) = h2load_counts(&said.text).ok_or_else(|| LoadError::Unreadable(said.text.clone()))?;
-    said.sample(good, bad, None)
+    command.arg(url);
+    command
 }
 
 /// Carries out `order` with our own generator `drive` from the core `cpu`.
@@ -117,16 +136,18 @@ pub fn run(load: &Load, cpu: usize, trees: &Trees) -> Result<Sample, LoadError> 
 /// # Errors
 /// As [`run`].
 pub fn drive(program: &Path, order: &Order, cpu: usize, trees: &Trees) -> Result<Sample, LoadError> {
-    let mut command = pinned(cpu, program);
+    let mut command = pinned(cpu, order.warm_up + order.span, program);
     let said = watch(command.args(order.arguments()), [tally::BEGIN, tally::END], trees)?;
     let (good, bad) = said.pair("good", "bad").ok_or_else(|| LoadError::Unreadable(said.text.clone()))?;
     let latency = said.pair("p50", "p99").map(|(p50, p99)| (Duration::from_micros(p50), Duration::from_micros(p99)));
     said.sample(good, bad, latency)
 }
 
-fn pinned(cpu: usize, program: &Path) -> Command {
+/// On its core, and ended if it takes far longer than it was told to.
+fn pinned(cpu: usize, span: Duration, program: &Path) -> Command {
     let mut command = Command::new("taskset");
-    command.args(["-c", &cpu.to_string()]).arg(program);
+    let deadline = span.saturating_add(PATIENCE).as_secs_f64().to_string();
+    command.args(["-c", &cpu.to_string(), "timeout", "-k", "1", &deadline]).arg(program);
     command
 }
 
@@ -156,7 +177,7 @@ impl Said {
 
 /// Runs a generator and reads clock and CPU time the moment its marks arrive.
 fn watch(command: &mut Command, [begin, end]: [&str; 2], trees: &Trees) -> Result<Said, LoadError> {
-    let name = format!("{:?}", command.get_args().nth(2).unwrap_or_default());
+    let name = format!("{:?}", command.get_args().nth(6).unwrap_or_default());
     let absent = |error| LoadError::NoGenerator(name.clone(), error);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().map_err(absent)?;
     let mut said = Said { text: String::new(), begun: None, ended: None };

@@ -30,7 +30,8 @@ pub fn nginx(ground: &Ground, name: &str, cpu: usize, address: SocketAddr, http:
     start(cpu, Path::new("nginx"), &arguments, address)
 }
 
-/// The origin: 64 KiB at `/large`, 1 KiB everywhere else, kept-alive, as cheap as it gets.
+/// The origin: 64 KiB at `/large`, 1 KiB everywhere else, kept-alive, as cheap as it gets. `/upload` answers once it has
+/// the whole body: `return` would answer before, and then it is chance how much of the body was carried.
 ///
 /// # Errors
 /// As [`start`].
@@ -40,7 +41,11 @@ pub fn origin(ground: &Ground, cpu: usize) -> io::Result<Running> {
     fs::write(pages.join("large"), "0123456789abcdef".repeat(LARGE / 16))?;
     let listen = ground.origin;
     let http = format!(
-        "server {{ listen {listen}; default_type text/plain; location / {{ return 200 \"{body}\"; }}\n\
+        "upstream own {{ server {listen}; keepalive 64; }}\n\
+         server {{ listen {listen}; default_type text/plain; location / {{ return 200 \"{body}\"; }}\n\
+         location = /upload {{ client_body_buffer_size 128k; proxy_http_version 1.1; proxy_method GET;\n\
+         proxy_set_header Connection \"\"; proxy_set_header Content-Length \"\"; proxy_pass_request_body off;\n\
+         proxy_pass http://own/page; }}\n\
          location = /large {{ root {}; sendfile on; open_file_cache max=8; }} }}",
         pages.display()
     );
