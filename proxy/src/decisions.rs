@@ -111,7 +111,7 @@ impl DecisionRecord {
             client_certificate: self.certificate.facts(trust, self.at),
             mcp_tool: self.method.as_ref().map(mcp_tool).unwrap_or_default(),
         };
-        Facts { now: self.at, request, subject, records: &[] }
+        Facts { now: self.at, request, subject, records: None }
     }
 }
 

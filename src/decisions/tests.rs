@@ -62,7 +62,7 @@ fn record(snapshot: &Snapshot, session: Option<Arc<Session>>, outcome: &'static 
     let route = Arc::clone(&snapshot.routes()[0]);
     let request = Request { method: "GET", host: "wiki.corp.test", path: "/page", ..Request::default() };
     let subject = session.as_ref().map(|session| &session.subject);
-    let facts = Facts { now: NOW, request, subject, records: &[] };
+    let facts = Facts { now: NOW, request, subject, records: Some(&[]) };
     let (decision, tried) = (route.policy.decide(&facts), route.shadow.as_ref().unwrap().decide(&facts));
     let shadow = Shadowed { live: Answer::Deny, shadow: Answer::Permit, decision: tried };
     DecisionRecord {

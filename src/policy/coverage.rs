@@ -115,7 +115,7 @@ impl Coverage {
 
 impl Tried {
     fn new(route: &Route, key: ([u8; 32], Vec<usize>)) -> Self {
-        let nothing = Facts { now: Timestamp::EPOCH, request: Request::default(), subject: None, records: &[] };
+        let nothing = Facts { now: Timestamp::EPOCH, request: Request::default(), subject: None, records: Some(&[]) };
         let rules = route.policy.explain(&nothing).rules.into_iter().map(|rule| TriedRule {
             action: rule.action,
             line: rule.line,
@@ -153,7 +153,7 @@ impl Share {
 
 /// Equal for routes whose rules say the same in the same place.
 fn key(route: &Route) -> ([u8; 32], Vec<usize>) {
-    let nothing = Facts { now: Timestamp::EPOCH, request: Request::default(), subject: None, records: &[] };
+    let nothing = Facts { now: Timestamp::EPOCH, request: Request::default(), subject: None, records: Some(&[]) };
     let lines = route.policy.evaluate(&nothing).rules.into_iter().map(|rule| rule.line);
     (route.policy.digest(), lines.collect())
 }

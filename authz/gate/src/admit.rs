@@ -232,9 +232,10 @@ pub(crate) fn judge(
 ) -> Judgement {
     let decide = |session: Option<&Session>| {
         let subject = session.map(|session| &session.subject);
-        let mut decision = policy.decide(&Facts { now, request: *request, subject, records: &[] });
+        let mut decision = policy.decide(&Facts { now, request: *request, subject, records: None });
         // What is unknown of the request itself, no sign-in tells.
-        if decision.challenge && request.mcp_tool == McpTool::Unread && !policy.asks_who() {
+        let blind = || request.mcp_tool == McpTool::Unread || policy.reads_records();
+        if decision.challenge && blind() && !policy.asks_who() {
             decision.challenge = false;
         }
         decision

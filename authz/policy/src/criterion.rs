@@ -101,7 +101,11 @@ impl Criterion {
             Self::TimeOfDay(range) => {
                 pick(range.holds(facts.now), (Reason::TimeOfDayOk, Reason::TimeOfDayUnauthorized))
             }
-            Self::Record(matcher) => pick(matcher.holds(facts.records), (Reason::RecordOk, Reason::RecordUnauthorized)),
+            Self::Record(matcher) => match facts.records {
+                Some(records) => pick(matcher.holds(records), (Reason::RecordOk, Reason::RecordUnauthorized)),
+                // As with a tool that was not read.
+                None => (Ternary::Unknown, Reason::RecordUnauthorized),
+            },
             Self::Subject(criterion) => {
                 // Whatever a sign-in could change is unknown, not false.
                 let unknown = (Ternary::Unknown, Reason::UserUnauthenticated);
@@ -112,7 +116,7 @@ impl Criterion {
 
     /// Whether it looks at who asks.
     pub(crate) const fn is_about_the_subject(&self) -> bool {
-        matches!(self, Self::Subject(_) | Self::Record(_))
+        matches!(self, Self::Subject(_))
     }
 
     /// Whether some facts give it this value, as far as its own text tells.

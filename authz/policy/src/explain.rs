@@ -141,8 +141,14 @@ fn fact(criterion: &Criterion, facts: &Facts<'_>) -> String {
         .to_owned(),
         Criterion::Date(_) | Criterion::DayOfWeek(_) | Criterion::TimeOfDay(_) => instant(facts),
         Criterion::Record(matcher) => {
-            let count = facts.records.iter().filter(|record| *record.kind == *matcher.kind).count();
-            format!("{count} records of type {}", matcher.kind)
+            let kind = &matcher.kind;
+            match facts.records {
+                Some(records) => {
+                    let count = records.iter().filter(|record| *record.kind == **kind).count();
+                    format!("{count} records of type {kind}")
+                }
+                None => format!("no source of records of type {kind}"),
+            }
         }
     }
 }

@@ -15,8 +15,8 @@ pub struct Facts<'a> {
     pub request: Request<'a>,
     /// Who asks; `None`: nobody is signed in, or the session is over.
     pub subject: Option<&'a Subject>,
-    /// What the broker holds besides the subject, for the `record` criterion.
-    pub records: &'a [Record],
+    /// External data, for the `record` criterion; `None`: nobody holds any, and what it says is unknown.
+    pub records: Option<&'a [Record]>,
 }
 
 /// What is asked for, and from where.

@@ -10,7 +10,7 @@
 //! let tree = yaml::parse("allow: {and: [{http_method: GET}]}")?;
 //! let compiled = compile_policy(&tree)?;
 //! let request = Request { method: "GET", ..Request::default() };
-//! let facts = Facts { now: Timestamp::EPOCH, request, subject: None, records: &[] };
+//! let facts = Facts { now: Timestamp::EPOCH, request, subject: None, records: Some(&[]) };
 //! assert_eq!(compiled.program.decide(&facts).effect, Effect::Permit);
 //! # Ok::<(), portcullis_policy::Diagnostic>(())
 //! ```

@@ -182,6 +182,12 @@ impl Program {
         self.criteria().any(|criterion| matches!(criterion, Criterion::McpTool(_)))
     }
 
+    /// Whether a rule looks at external data.
+    #[must_use]
+    pub fn reads_records(&self) -> bool {
+        self.criteria().any(|criterion| matches!(criterion, Criterion::Record(_)))
+    }
+
     fn criteria(&self) -> impl Iterator<Item = &Criterion> {
         let operators = self.rules.iter().flat_map(|rule| &rule.operators);
         operators.flat_map(|operator| &operator.criteria)

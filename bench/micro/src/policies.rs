@@ -47,7 +47,7 @@ pub fn subject() -> Subject {
 pub fn facts(subject: Option<&Subject>) -> Facts<'_> {
     let client_address = Some([192, 0, 2, 7].into());
     let request = Request { method: "GET", path: "/wiki/page", client_address, ..Request::default() };
-    Facts { now: Timestamp::from_unix_seconds(1_800_000_000), request, subject, records: &[] }
+    Facts { now: Timestamp::from_unix_seconds(1_800_000_000), request, subject, records: Some(&[]) }
 }
 
 /// A policy's program.

@@ -224,7 +224,9 @@ impl HttpServerApp for Guest {
         } else {
             self.peer.head.await_head(self.head_bytes);
         }
-        let outcome = Arc::clone(&exchange).run(self.proxy.process_new_http(session, shutdown)).await;
+        let outcome = Arc::clone(&exchange)
+            .run(self.proxy.process_new_http(session, shutdown), |cut| self.metrics.cut(cut))
+            .await;
         let answered = self.peer.written.load(Ordering::Relaxed) > exchange.written_before;
         if !exchange.has_context() && outcome.is_ok() && (h2 || answered) {
             if self.peer.head.is_spent() {
@@ -236,13 +238,7 @@ impl HttpServerApp for Guest {
                 self.metrics.malformed("unreadable");
             }
         }
-        match outcome {
-            Ok(reused) => reused,
-            Err(cut) => {
-                self.metrics.cut(cut);
-                None
-            }
-        }
+        outcome.ok().flatten()
     }
 
     fn h2_options(&self) -> Option<H2Options> {

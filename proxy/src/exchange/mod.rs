@@ -145,8 +145,9 @@ impl Exchange {
         self.context.load(Ordering::Relaxed)
     }
 
-    /// Runs `work` as this exchange; `Err` says why it was cut. Its deadlines are kept by [`Watch::keep`].
-    pub(crate) async fn run<F: Future>(self: Arc<Self>, work: F) -> Result<F::Output, Cut> {
+    /// Runs `work` as this exchange; `Err` says why it was cut, and `told` hears it before the client can know. Its
+    /// deadlines are kept by [`Watch::keep`].
+    pub(crate) async fn run<F: Future>(self: Arc<Self>, work: F, told: impl FnOnce(Cut)) -> Result<F::Output, Cut> {
         let entry = Watch::enter(&self);
         let exchange = Arc::clone(&self);
         let mut work = pin!(CURRENT.scope(self, work));
@@ -159,6 +160,9 @@ impl Exchange {
             }
         })
         .await;
+        if let Err(cut) = &outcome {
+            told(*cut);
+        }
         drop(entry);
         outcome
     }

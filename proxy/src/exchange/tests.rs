@@ -10,7 +10,7 @@ fn exchange(head: u64) -> Arc<Exchange> {
 async fn run<F: Future>(exchange: Arc<Exchange>, work: F) -> Result<F::Output, Cut> {
     let peer = Arc::clone(&exchange.peer);
     tokio::select! {
-        outcome = exchange.run(work) => outcome,
+        outcome = exchange.run(work, |_| ()) => outcome,
         () = peer.watch.keep() => panic!("a watch has no end"),
     }
 }
@@ -101,17 +101,20 @@ async fn a_deadline_set_long_after_the_last_request_is_kept_to_the_moment() {
     let started = Instant::now();
     let requests = async move {
         first.head_read();
-        assert_eq!(Arc::clone(&first).run(std::future::ready(())).await, Ok(()));
+        assert_eq!(Arc::clone(&first).run(std::future::ready(()), |_| ()).await, Ok(()));
         // By now the watch sleeps until the head of a request that does not come.
         let second = Exchange::new(Arc::clone(&first.peer), Duration::from_secs(60));
         let inner = Arc::clone(&second);
         second
-            .run(async move {
-                tokio::time::sleep(Duration::from_secs(20)).await;
-                inner.head_read();
-                inner.limit(Deadlines { total: Some(Duration::from_millis(1500)), ..Deadlines::default() });
-                std::future::pending::<()>().await;
-            })
+            .run(
+                async move {
+                    tokio::time::sleep(Duration::from_secs(20)).await;
+                    inner.head_read();
+                    inner.limit(Deadlines { total: Some(Duration::from_millis(1500)), ..Deadlines::default() });
+                    std::future::pending::<()>().await;
+                },
+                |_| (),
+            )
             .await
     };
     let outcome = tokio::select! {

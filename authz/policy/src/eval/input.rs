@@ -143,7 +143,7 @@ impl Case {
             client_certificate: ClientCertificate { presented: *presented, valid: *valid, leaf: leaf.as_ref() },
             mcp_tool: McpTool::None,
         };
-        Facts { now: self.now, request, subject: self.subject.as_ref(), records: &self.records }
+        Facts { now: self.now, request, subject: self.subject.as_ref(), records: Some(&self.records) }
     }
 }
 

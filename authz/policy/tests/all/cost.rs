@@ -57,7 +57,7 @@ fn subject() -> Subject {
 fn facts(subject: Option<&Subject>) -> Facts<'_> {
     let client_address = "192.0.2.7".parse().ok();
     let request = Request { method: "GET", path: "/wiki/page", client_address, ..Request::default() };
-    Facts { now: Timestamp::from_unix_seconds(1_800_000_000), request, subject, records: &[] }
+    Facts { now: Timestamp::from_unix_seconds(1_800_000_000), request, subject, records: Some(&[]) }
 }
 
 fn compile(policy: &str) -> std::sync::Arc<Program> {

@@ -52,7 +52,7 @@ fn the_policy_on_trial_differs_for_whom_the_text_says() {
         [(kim(), Effect::Permit, Effect::Permit), (colleague, Effect::Permit, Effect::Deny)]
     {
         let (now, request) = (Timestamp::from_unix_seconds(0), Request::default());
-        let facts = Facts { now, request, subject: Some(&subject), records: &[] };
+        let facts = Facts { now, request, subject: Some(&subject), records: Some(&[]) };
         let effects = (live.program.decide(&facts).effect, shadow.program.decide(&facts).effect);
         assert_eq!(effects, (live_effect, shadow_effect), "{}", subject.email);
     }
@@ -72,7 +72,7 @@ fn every_example_permits_whom_it_means_and_refuses_the_stranger() {
         let program = compile_policy(&yaml::parse(text).unwrap()).unwrap().program;
         let client_address = "203.0.113.9".parse().ok();
         let request = Request { method: "GET", path: "/", client_address, ..Request::default() };
-        program.decide(&Facts { now, request, subject: Some(subject), records }).effect == Effect::Permit
+        program.decide(&Facts { now, request, subject: Some(subject), records: Some(records) }).effect == Effect::Permit
     };
     for text in examples("yaml policy") {
         let anybody = text.contains("authenticated_user") && !text.contains("client_certificate");

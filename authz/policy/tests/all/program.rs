@@ -12,7 +12,7 @@ fn facts(subject: Option<&Subject>) -> Facts<'_> {
         now: Timestamp::EPOCH,
         request: Request { method: "GET", path: "/", ..Request::default() },
         subject,
-        records: &[],
+        records: Some(&[]),
     }
 }
 

@@ -285,7 +285,7 @@ fn facts<'a>(subject: Option<&'a Subject>, method: &'a str) -> Facts<'a> {
     let cors_preflight = method == "OPTIONS";
     let request =
         Request { method, host: "wiki.corp.test", path: "/a/b", client_address, cors_preflight, ..Request::default() };
-    Facts { now: Timestamp::from_unix_seconds(1_800_000_000), request, subject, records: NO_RECORD }
+    Facts { now: Timestamp::from_unix_seconds(1_800_000_000), request, subject, records: Some(NO_RECORD) }
 }
 
 /// Each line that is not empty is answered by one line of JSON, or the run says that its input is bad.

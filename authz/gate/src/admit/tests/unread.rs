@@ -25,6 +25,25 @@ fn asked(text: &str, method: &Method, presented: &Presented) -> String {
 }
 
 #[test]
+fn external_data_that_nobody_holds_is_denied_and_nobody_is_sent_to_sign_in_for_it() {
+    let kim = signed_in(session("kim@corp.test", "{}"));
+    let open = "- allow: {or: [{accept: 1}]}\n- deny: {or: [{record: {type: lockdown, exists: true}}]}";
+    let missing = "- allow: {or: [{accept: 1}]}\n- deny: {or: [{record: {type: hr, exists: false}}]}";
+    let known = "allow: {and: [{domain: corp.test}, {record: {type: hr, field: country, in: [DE]}}]}";
+    let beside = "allow: {or: [{domain: corp.test}, {record: {type: hr, field: country, in: [DE]}}]}";
+    for (text, presented, expected) in [
+        (open, &Presented::Anonymous, "refuse Forbidden"),
+        (open, &kim, "refuse Forbidden as kim"),
+        (missing, &kim, "refuse Forbidden as kim"),
+        (known, &Presented::Anonymous, "challenge Subject"),
+        (known, &kim, "refuse Forbidden as kim"),
+        (beside, &kim, "forward as kim"),
+    ] {
+        assert_eq!(asked(text, &Method::GET, presented), expected, "{text}");
+    }
+}
+
+#[test]
 fn a_tool_that_is_not_read_is_denied_and_nobody_is_sent_to_sign_in_for_it() {
     let kim = signed_in(session("kim@corp.test", "{}"));
     let open = "- allow: {or: [{accept: 1}]}\n- deny: {or: [{mcp_tool: {is: drop_all}}]}";
