@@ -74,7 +74,7 @@ pub(crate) const ROUTES: &str = r"
 pub(crate) fn config(routes: &str, extra: &str, upstream: &str, directory: &std::path::Path) -> Arc<Config> {
     let text = format!(
         "sign_in: {{host: auth.test}}\nproviders:\n  corp: {{issuer: 'https://idp.test', client_id: portcullis, client_secret: {{env: SECRET}}}}\n{extra}\nroutes:{}",
-        routes.replace("UP", upstream)
+        routes.replace("://UP", &format!("://{upstream}"))
     );
     match from_text(&text, "test.yaml", directory, &Variables) {
         Ok(loaded) => loaded.config,
