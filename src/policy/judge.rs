@@ -201,7 +201,9 @@ fn reading<'a>(ask: &'a Ask, view: &'a RequestView<'_>, route: &Route) -> Readin
 
 impl Reading<'_> {
     fn explain(&self, policy: &Program, subject: Option<&Subject>) -> Explanation {
-        policy.explain(&Facts { now: self.ask.now, request: self.request, subject, records: &self.ask.records })
+        // As the gate decides: where the request brings none, nobody holds any.
+        let records = Some(self.ask.records.as_slice()).filter(|records| !records.is_empty());
+        policy.explain(&Facts { now: self.ask.now, request: self.request, subject, records })
     }
 }
 
