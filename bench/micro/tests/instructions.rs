@@ -2,10 +2,12 @@
 //! build that tests use.
 //!
 //! Two things are asserted. A decision among 10 000 routes or 100 000 sessions costs at most a tenth more than one
-//! among ten. And no step costs more than 5 % more, or less, than the figures beside this file say; with
-//! `REGENERATE=1` they are written anew. The figures belong to one compiler: under another one they are only a
-//! bound of one half more. Callgrind shows programs the same processor features on most machines, not on all:
-//! digests of aws-lc are why some steps are given 15 %.
+//! among ten. And no step costs more than an eighth more than the figures beside this file say; with `REGENERATE=1`
+//! they are written anew. The figures are those of a build of the whole workspace (`cargo test --workspace --test
+//! instructions`), whose third-party crates have more features on than this package's alone asks for, where a step
+//! costs up to a tenth more. They belong to one compiler: under another one they are only a bound of one half more.
+//! Callgrind shows programs the same processor features on most machines, not on all: digests of aws-lc are why some
+//! steps are given more.
 
 #![cfg(test)]
 
@@ -53,9 +55,9 @@ fn compiler() -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// How far a figure may be from the one that was committed.
+/// How far a figure may be above the one that was committed.
 fn tolerance(name: &str) -> f64 {
-    if name.starts_with("find") { 0.15 } else { 0.05 }
+    if name.starts_with("find") { 0.25 } else { 0.125 }
 }
 
 #[test]
@@ -101,10 +103,10 @@ fn stays(counted: &BTreeMap<String, u64>) {
     let mut changed = String::new();
     for (name, now) in counted {
         let ratio = *now as f64 / committed[name.as_str()] as f64;
-        let within = if same_compiler { (ratio - 1.0).abs() <= tolerance(name) } else { ratio <= 1.5 };
+        let within = ratio <= if same_compiler { 1.0 + tolerance(name) } else { 1.5 };
         if !within {
             writeln!(changed, "{name}: {now}, committed {}", committed[name.as_str()]).unwrap();
         }
     }
-    assert!(changed.is_empty(), "{changed}meant? REGENERATE=1 cargo test -p portcullis-micro --test instructions");
+    assert!(changed.is_empty(), "{changed}meant? REGENERATE=1 cargo test --workspace --test instructions");
 }
