@@ -44,6 +44,10 @@ pub(crate) fn text(status: &Value) -> String {
         let name = certificate.get("name").map(show).unwrap_or_default();
         line("certificate", format!("{name}, until {}", instant(certificate.get("not_after"))));
     }
+    for ill in at("/unhealthy_upstreams").and_then(Value::as_array).into_iter().flatten() {
+        let field = |name: &str| ill.get(name).map(show).unwrap_or_default();
+        line("unhealthy", format!("{} at {}: {}", field("upstream"), field("address"), field("cause")));
+    }
     for degraded in at("/degraded").and_then(Value::as_array).into_iter().flatten() {
         line("degraded", show(degraded));
     }

@@ -3,6 +3,7 @@
 use portcullis_authn::ReadProvider;
 use portcullis_broker::SessionSummary;
 use portcullis_oidc::ProviderStatus;
+use portcullis_proxy::UnhealthyUpstream;
 use serde_json::{Value, json};
 
 use crate::house::{House, ProxyRoom};
@@ -20,6 +21,7 @@ impl House {
             "stage": format!("{:?}", self.readiness().stage()).to_lowercase(),
             "replica": self.proxy.as_ref().map(replica),
             "certificates": self.proxy.as_ref().map(served),
+            "unhealthy_upstreams": self.proxy.as_ref().map(unhealthy),
             "providers": self.authn.as_ref().map(|authn| authn.providers().iter().map(provider).collect::<Vec<_>>()),
             "degraded": self.degradation(),
         })
@@ -85,6 +87,14 @@ fn served(room: &ProxyRoom) -> Vec<Value> {
     let snapshot = room.gate.snapshot();
     let ends = certificates::ends(snapshot.config(), None);
     ends.into_iter().map(|(name, not_after)| json!({ "name": name, "not_after": not_after })).collect()
+}
+
+fn unhealthy(room: &ProxyRoom) -> Vec<Value> {
+    let ill = room.proxy.unhealthy_upstreams().into_iter();
+    ill.map(|UnhealthyUpstream { upstream, address, cause }| {
+        json!({ "upstream": upstream, "address": address.to_string(), "cause": cause })
+    })
+    .collect()
 }
 
 fn provider(read: &ReadProvider) -> Value {

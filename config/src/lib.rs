@@ -27,6 +27,7 @@ mod digest;
 mod environment;
 mod field;
 mod files;
+mod health;
 mod load;
 mod model;
 mod pem;
@@ -41,6 +42,7 @@ mod watch;
 pub use build::HEADERS_OF_CLIENTS;
 pub use client_trust::{ClientTrust, DownstreamMtls, Enforcement, NameKind, NamePattern};
 pub use environment::{Environment, ProcessEnvironment};
+pub use health::{HealthCheck, Probe};
 pub use load::{Loaded, ReferencedFile, from_text, load};
 pub use model::{
     Assertion, Certificate, Config, Cookie, Decisions, Directories, Drain, Generation, Internal, IssuerFormat, Limits,

@@ -9,6 +9,7 @@ use portcullis_policy::Program;
 use rustls_pki_types::CertificateDer;
 
 use crate::client_trust::ClientTrust;
+use crate::health::HealthCheck;
 use crate::model::Certificate;
 
 /// One entry of `routes`.
@@ -103,6 +104,8 @@ pub struct Forward {
     pub host: HostRewrite,
     /// TLS to `https` upstreams.
     pub tls: UpstreamTls,
+    /// `health_checks`: an address is healthy here while all of them are content.
+    pub health: Vec<HealthCheck>,
 }
 
 /// One upstream of a route.

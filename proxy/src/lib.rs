@@ -40,4 +40,4 @@ pub use decisions::{DecisionRecord, DecisionSink, Explained};
 pub use proxy::{Proxy, ProxyError, ProxyParts};
 pub use sessions::{BrokerSessions, Sessions};
 pub use tls::{CertificateFault, UnusableCertificate};
-pub use upstream::UnusableUpstream;
+pub use upstream::{UnhealthyUpstream, UnusableUpstream};

@@ -8,6 +8,7 @@ use portcullis_gate::Shadowed;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::exchange::Cut;
+use crate::upstream::Ailment;
 
 /// Every metric of the proxy. Cheap to use: children of hot labels are resolved once per generation.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(crate) struct Metrics {
     malformed: IntCounterVec,
     upstream_failures: IntCounterVec,
     pub(crate) upstream_retries: IntCounter,
+    pub(crate) upstreams_unhealthy: IntGauge,
+    health_checks: IntCounterVec,
     cuts: IntCounterVec,
     session_changes: IntCounterVec,
     sign_in_steps: IntCounterVec,
@@ -53,6 +56,11 @@ impl Metrics {
         )?;
         let handshakes =
             counters(registry, "portcullis_proxy_handshakes_failed_total", "TLS handshakes that failed.", &["cause"])?;
+        let upstreams_unhealthy = IntGauge::new(
+            "portcullis_proxy_upstreams_unhealthy",
+            "Addresses of upstreams that get no requests because a check of their health fails.",
+        )?;
+        registry.register(Box::new(upstreams_unhealthy.clone()))?;
         let request_seconds = durations(registry)?;
         let requests = counters(
             registry,
@@ -91,6 +99,8 @@ impl Metrics {
                 "portcullis_proxy_upstream_retries_total",
                 "Requests sent to an upstream again.",
             )?,
+            upstreams_unhealthy,
+            health_checks: health_checks(registry)?,
             cuts: counters(
                 registry,
                 "portcullis_proxy_exchanges_cut_total",
@@ -143,6 +153,12 @@ impl Metrics {
         self.upstream_failures.with_label_values(&[cause]).inc();
     }
 
+    /// The health of an upstream's address was checked.
+    pub(crate) fn health_checked(&self, outcome: Result<(), Ailment>) {
+        let label = outcome.map_or_else(Ailment::label, |()| PASSED);
+        self.health_checks.with_label_values(&[label]).inc();
+    }
+
     /// An exchange was cut.
     pub(crate) fn cut(&self, cause: Cut) {
         self.cuts.with_label_values(&[cause.label()]).inc();
@@ -177,6 +193,23 @@ impl RouteCounters {
             counter.inc();
         }
     }
+}
+
+/// The outcome of a health check that found nothing.
+const PASSED: &str = "passed";
+
+/// Health checks by outcome; every label from the start, so that a rate needs no first failure.
+fn health_checks(registry: &Registry) -> Result<IntCounterVec, prometheus::Error> {
+    let checks = counters(
+        registry,
+        "portcullis_proxy_health_checks_total",
+        "Checks of the health of upstreams' addresses, by outcome.",
+        &["outcome"],
+    )?;
+    for outcome in Ailment::ALL.map(Ailment::label).into_iter().chain([PASSED]) {
+        checks.with_label_values(&[outcome]).reset();
+    }
+    Ok(checks)
 }
 
 fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {

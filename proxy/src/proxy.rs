@@ -28,7 +28,7 @@ use crate::sessions::Sessions;
 use crate::shared::{Keys, Shared};
 use crate::tls::{Certificates, Handshakes, Tickets, UnusableCertificate};
 use crate::traffic::Traffic;
-use crate::upstream::{Targets, UnusableUpstream, keep_resolving};
+use crate::upstream::{Targets, UnhealthyUpstream, UnusableUpstream, keep_checking, keep_resolving};
 
 /// Idle upstream connections that are kept, in all. Too few cost a handshake per request.
 const UPSTREAM_POOL: usize = 1024;
@@ -195,6 +195,12 @@ impl Proxy {
         self.0.shared.decisions.find(request_id)
     }
 
+    /// The upstreams that get no requests because a check of their health fails.
+    #[must_use]
+    pub fn unhealthy_upstreams(&self) -> Vec<UnhealthyUpstream> {
+        self.0.targets.unhealthy()
+    }
+
     /// Serves `listeners` (TLS) and `redirect` (plain HTTP) until `drain`, then lets what is open finish
     /// within `limits.drain.timeout` and closes the rest. Called once.
     ///
@@ -218,6 +224,8 @@ impl Proxy {
         let _guard = beside.clone().drop_guard();
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(keep_resolving(Arc::clone(&self.0.targets), beside.clone()));
+        let metrics = Arc::clone(&shared.metrics);
+        tasks.spawn(keep_checking(Arc::clone(&self.0.targets), metrics, beside.clone()));
         let doubts = self.0.doubts.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(doubts) = doubts {
             tasks.spawn(follow(Arc::clone(shared), doubts, beside.clone()));

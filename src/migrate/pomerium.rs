@@ -4,6 +4,7 @@ mod around;
 mod certificates;
 mod client_certificates;
 mod global;
+mod health;
 pub(crate) mod keys;
 mod policy;
 mod provider;

@@ -23,6 +23,15 @@ fn a_healthy_process_is_well() {
 }
 
 #[test]
+fn unhealthy_upstreams_are_named() {
+    let mut status = good();
+    status["unhealthy_upstreams"] = json!([{"upstream": "http://app:80", "address": "10.0.0.8:80", "cause": "answer"}]);
+    assert!(text(&status).contains("unhealthy     http://app:80 at 10.0.0.8:80: answer"), "{}", text(&status));
+    // Others of the route serve: nothing an operator's script has to fail for.
+    assert!(is_well(&status));
+}
+
+#[test]
 fn a_refused_file_a_degradation_or_draining_is_not_well() {
     for (pointer, value) in [
         ("/configuration/last_error", json!("portcullis.yaml:3:1: unknown key")),

@@ -6,6 +6,7 @@ mod action;
 mod assertion;
 mod client_trust;
 mod headers;
+mod health;
 pub(crate) mod host;
 mod path;
 mod provider;

@@ -127,6 +127,7 @@ fn sort(entry: RouteEntry, usual: &UpstreamsSection) -> Sorted {
         description,
         from,
         to,
+        health_checks,
         redirect,
         response,
         prefix,
@@ -182,7 +183,8 @@ fn sort(entry: RouteEntry, usual: &UpstreamsSection) -> Sorted {
         client_key: tls_client_key,
         client_key_file: tls_client_key_file,
     };
-    let forward = ForwardKeys { to, prefix_rewrite, regex_rewrite_pattern, regex_rewrite_substitution, host, tls };
+    let forward =
+        ForwardKeys { to, prefix_rewrite, regex_rewrite_pattern, regex_rewrite_substitution, host, tls, health_checks };
     Sorted {
         name,
         description,

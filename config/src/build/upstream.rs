@@ -7,11 +7,11 @@ use url::{Host, Url};
 
 use super::rewrite::{self, RewriteKeys};
 use super::upstream_tls::{self, TlsKeys};
-use super::{Build, host};
+use super::{Build, health, host};
 use crate::field::Field;
 use crate::report::Fault;
 use crate::route::{Forward, HostRewrite, PathPattern, Scheme, Upstream};
-use crate::schema::{OneOrMany, UpstreamText};
+use crate::schema::{HealthChecks, OneOrMany, UpstreamText};
 
 /// The largest weight of an upstream.
 const MAX_WEIGHT: u32 = 65_535;
@@ -25,6 +25,7 @@ pub(crate) struct ForwardKeys {
     pub(crate) regex_rewrite_substitution: Option<String>,
     pub(crate) host: HostKeys,
     pub(crate) tls: TlsKeys,
+    pub(crate) health_checks: HealthChecks,
 }
 
 /// The keys that say which `Host` the upstream sees.
@@ -38,7 +39,8 @@ pub(crate) struct HostKeys {
 impl ForwardKeys {
     /// The keys that the file gives, other than `to`.
     pub(crate) fn given(&self) -> impl Iterator<Item = &'static str> {
-        let Self { to: _, prefix_rewrite, regex_rewrite_pattern, regex_rewrite_substitution, host, tls } = self;
+        let Self { to: _, prefix_rewrite, regex_rewrite_pattern, regex_rewrite_substitution, host, tls, health_checks } =
+            self;
         let HostKeys { host_rewrite, host_rewrite_header, preserve_host_header } = host;
         let keys = [
             ("prefix_rewrite", prefix_rewrite.is_some()),
@@ -47,6 +49,7 @@ impl ForwardKeys {
             ("host_rewrite", host_rewrite.is_some()),
             ("host_rewrite_header", host_rewrite_header.is_some()),
             ("preserve_host_header", *preserve_host_header),
+            ("health_checks", !health_checks.0.is_empty()),
         ];
         keys.into_iter().chain(tls.given()).filter_map(|(key, given)| given.then_some(key))
     }
@@ -54,7 +57,8 @@ impl ForwardKeys {
 
 /// How a request travels to its upstream.
 pub(crate) fn forward(build: &mut Build<'_>, at: &Field<'_>, keys: ForwardKeys, path: &PathPattern) -> Option<Forward> {
-    let ForwardKeys { to, prefix_rewrite, regex_rewrite_pattern, regex_rewrite_substitution, host, tls } = keys;
+    let ForwardKeys { to, prefix_rewrite, regex_rewrite_pattern, regex_rewrite_substitution, host, tls, health_checks } =
+        keys;
     let list = at.key("to");
     let to = to.unwrap_or_default();
     if to.0.is_empty() {
@@ -79,7 +83,8 @@ pub(crate) fn forward(build: &mut Build<'_>, at: &Field<'_>, keys: ForwardKeys, 
     let host = host_rewrite(build, at, host);
     let secure = upstreams.iter().any(|upstream| upstream.scheme == Scheme::Https);
     let tls = upstream_tls::tls(build, at, tls, secure);
-    Some(Forward { upstreams, path: path?, host: host?, tls: tls? })
+    let health = health::checks(build, &at.key("health_checks"), health_checks, &upstreams);
+    Some(Forward { upstreams, path: path?, host: host?, tls: tls?, health })
 }
 
 /// An upstream and the path of its URL: `http://10.0.0.7:8080/base,3`.
@@ -156,7 +161,7 @@ fn host_rewrite(build: &mut Build<'_>, at: &Field<'_>, keys: HostKeys) -> Option
 }
 
 /// A host with an optional port, as a `Host` header has it.
-fn authority(text: &str) -> Result<Arc<str>, Fault> {
+pub(crate) fn authority(text: &str) -> Result<Arc<str>, Fault> {
     let (name, port) = host::split_port(text)?;
     let name = host::canonical(name)?;
     Ok(port.map_or_else(|| Arc::clone(&name), |port| format!("{name}:{port}").into()))

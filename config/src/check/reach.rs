@@ -93,7 +93,7 @@ fn same_path(a: &PathPattern, b: &PathPattern) -> bool {
 fn same_target(a: &Action, b: &Action) -> bool {
     match (a, b) {
         (Action::Forward(a), Action::Forward(b)) => {
-            let Forward { upstreams, path: _, host: _, tls: _ } = &**a;
+            let Forward { upstreams, path: _, host: _, tls: _, health: _ } = &**a;
             *upstreams == b.upstreams
         }
         (Action::Redirect(a), Action::Redirect(b)) => same_redirect(a, b),

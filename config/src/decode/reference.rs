@@ -38,7 +38,7 @@ const ADVICE: &[(&str, &str)] = &[
     ("log_level", "write `telemetry: {log: LEVEL}`"),
     ("policy", "write `routes`"),
     ("load_balancing_policy", "upstreams are balanced by weight and health"),
-    ("health_checks", "upstreams are taken out while they fail"),
+    ("healthy_panic_threshold", "while no upstream is healthy, all are tried"),
     ("outlier_detection", "upstreams are taken out while they fail"),
     ("allowed_groups", "write a `policy` with `groups: {has: GROUP}`"),
     ("kubernetes_service_account_token", "not supported"),

@@ -1,6 +1,7 @@
 //! The file's shape, as serde reads it and as editors see it: nothing here is resolved or checked beyond it.
 
 mod client_certificates;
+mod health;
 mod provider;
 mod reference;
 mod route;
@@ -8,6 +9,7 @@ mod scalar;
 mod section;
 
 pub(crate) use client_certificates::{DownstreamMtlsSection, EnforcementName, NameEntry};
+pub(crate) use health::{GrpcCheckEntry, HealthCheckEntry, HealthChecks, HttpCheckEntry, StatusRange, StatusesEntry};
 pub(crate) use provider::{ClaimNames, ClientAuthName, ProviderEntry};
 pub(crate) use reference::{PemFile, PemText, Reference};
 pub(crate) use route::{EncodedSlashesName, RedirectEntry, ResponseEntry, RouteEntry, RouteSession, UpstreamText};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{OneOrMany, Ordered, PemText, Period, ReadByPolicy, Reference};
+use super::{HealthChecks, OneOrMany, Ordered, PemText, Period, ReadByPolicy, Reference};
 
 /// A route: which requests, who may, and what happens to them.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -23,6 +23,9 @@ pub(crate) struct RouteEntry {
     /// The upstreams: `http://`, `https://` or `h2c://`, each with an optional weight behind a comma. A path acts as prefix rewrite.
     #[serde(default)]
     pub(crate) to: Option<OneOrMany<UpstreamText>>,
+    /// Checks of the upstreams' health; an address that fails one gets no requests while another is healthy.
+    #[serde(default)]
+    pub(crate) health_checks: HealthChecks,
     /// Answer with a redirect.
     #[serde(default)]
     pub(crate) redirect: Option<RedirectEntry>,

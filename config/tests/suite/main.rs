@@ -10,6 +10,8 @@ mod examples;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod health;
+#[cfg(test)]
 mod refused;
 #[cfg(test)]
 mod robust;

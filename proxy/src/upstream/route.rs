@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use super::{Endpoint, PeerTemplate, Target};
+use super::{Endpoint, Health, PeerTemplate, Target};
 
 /// What a retry takes from the budget, where a request gives 1: retries are at most a fifth of the requests.
 const RETRY_COST: i64 = 5;
@@ -20,11 +20,23 @@ pub(crate) struct RouteUpstreams {
     budget: AtomicI64,
 }
 
+/// One upstream of a route.
 #[derive(Debug)]
-struct Member {
-    target: Arc<Target>,
-    template: Arc<PeerTemplate>,
-    weight: u32,
+pub(crate) struct Member {
+    /// Where it is.
+    pub(crate) target: Arc<Target>,
+    /// How it is spoken to.
+    pub(crate) template: Arc<PeerTemplate>,
+    /// What the route's checks say of it; all must be content.
+    pub(crate) health: Vec<Arc<Health>>,
+    /// Its share, at least 1.
+    pub(crate) weight: u32,
+}
+
+impl Member {
+    fn is_healthy(&self, endpoint: &Endpoint) -> bool {
+        endpoint.is_healthy() && self.health.iter().all(|health| health.approves(endpoint.address))
+    }
 }
 
 /// An endpoint taken for one try; counts as under way until dropped.
@@ -38,21 +50,19 @@ pub(crate) struct Chosen {
 
 impl RouteUpstreams {
     /// The upstreams in the order of the file with their weights.
-    pub(crate) fn new(members: Vec<(Arc<Target>, PeerTemplate, u32)>) -> Self {
-        let members = members
-            .into_iter()
-            .map(|(target, template, weight)| Member { target, template: Arc::new(template), weight: weight.max(1) })
-            .collect();
+    pub(crate) fn new(members: Vec<Member>) -> Self {
+        let members = members.into_iter().map(|member| Member { weight: member.weight.max(1), ..member }).collect();
         // Any odd number will do: the sequence is for spreading load, not for secrets.
         Self { members, seed: AtomicU64::new(0x9E37_79B9_7F4A_7C15), budget: AtomicI64::new(RETRY_SAVINGS) }
     }
 
     /// The best of two candidates drawn by weight: the one with fewer requests under way per weight. Healthy
-    /// addresses that were not tried come first, then healthy ones, then any: a refusal to try would be worse.
+    /// addresses that were not tried come first, then others that were not, then any: a refusal to try would be
+    /// worse, and checks that all fail say more about the checks.
     pub(crate) fn choose(&self, tried: &[SocketAddr]) -> Option<Chosen> {
-        self.draw(|endpoint| endpoint.is_healthy() && !tried.contains(&endpoint.address))
-            .or_else(|| self.draw(|endpoint| !tried.contains(&endpoint.address)))
-            .or_else(|| self.draw(|_| true))
+        self.draw(|member, endpoint| !tried.contains(&endpoint.address) && member.is_healthy(endpoint))
+            .or_else(|| self.draw(|_, endpoint| !tried.contains(&endpoint.address)))
+            .or_else(|| self.draw(|_, _| true))
     }
 
     /// Waits until every name was resolved once, a moment at most.
@@ -78,10 +88,10 @@ impl RouteUpstreams {
             .is_ok()
     }
 
-    fn draw(&self, eligible: impl Fn(&Endpoint) -> bool) -> Option<Chosen> {
+    fn draw(&self, eligible: impl Fn(&Member, &Endpoint) -> bool) -> Option<Chosen> {
         let mut total = 0_u64;
         for member in &self.members {
-            let count = member.target.endpoints().iter().filter(|endpoint| eligible(endpoint)).count();
+            let count = member.target.endpoints().iter().filter(|endpoint| eligible(member, endpoint)).count();
             total += u64::from(member.weight) * u64::try_from(count).unwrap_or(0);
         }
         if total == 0 {
@@ -100,11 +110,11 @@ impl RouteUpstreams {
     }
 
     /// The endpoint at a point of the line on which every eligible one has its member's weight.
-    fn at(&self, point: u64, eligible: &impl Fn(&Endpoint) -> bool) -> Option<(Arc<Endpoint>, &Member)> {
+    fn at(&self, point: u64, eligible: &impl Fn(&Member, &Endpoint) -> bool) -> Option<(Arc<Endpoint>, &Member)> {
         let mut left = point;
         let mut last = None;
         for member in &self.members {
-            for endpoint in member.target.endpoints().iter().filter(|endpoint| eligible(endpoint)) {
+            for endpoint in member.target.endpoints().iter().filter(|endpoint| eligible(member, endpoint)) {
                 if left < u64::from(member.weight) {
                     return Some((Arc::clone(endpoint), member));
                 }

@@ -11,7 +11,10 @@ fn upstream(host: &str, weight: u32) -> Upstream {
 fn route(targets: &Targets, upstreams: &[Upstream]) -> RouteUpstreams {
     let members = upstreams
         .iter()
-        .map(|one| (targets.target(one), PeerTemplate::new(one, &UpstreamTls::default()).unwrap(), one.weight))
+        .map(|one| {
+            let template = Arc::new(PeerTemplate::new(one, &UpstreamTls::default()).unwrap());
+            Member { target: targets.target(one), template, health: Vec::new(), weight: one.weight }
+        })
         .collect();
     RouteUpstreams::new(members)
 }

@@ -9,6 +9,8 @@ mod decisions;
 #[cfg(test)]
 mod forwarding;
 #[cfg(test)]
+mod health;
+#[cfg(test)]
 mod hygiene;
 #[cfg(test)]
 mod limits;

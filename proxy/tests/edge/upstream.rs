@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 type Body = BoxBody<Bytes, Infallible>;
 
@@ -40,6 +40,10 @@ pub(crate) struct Upstream {
     pub(crate) body_bytes: Arc<AtomicUsize>,
     /// Sends a chunk to every open `/sse`.
     pub(crate) streams: Arc<Mutex<Vec<mpsc::Sender<Bytes>>>>,
+    /// Whether it tells checks that it is ill.
+    pub(crate) ill: Arc<AtomicBool>,
+    /// Checks so far, by `/healthz` or gRPC; connections, where somebody counts them.
+    pub(crate) checks: watch::Sender<usize>,
 }
 
 impl Upstream {
@@ -56,7 +60,29 @@ impl Upstream {
     }
 
     pub(crate) fn at(address: SocketAddr) -> Self {
-        Self { address, received: Arc::default(), body_bytes: Arc::default(), streams: Arc::default() }
+        Self {
+            address,
+            received: Arc::default(),
+            body_bytes: Arc::default(),
+            streams: Arc::default(),
+            ill: Arc::default(),
+            checks: watch::Sender::new(0),
+        }
+    }
+
+    /// Waits until `count` more checks have come.
+    pub(crate) async fn checked(&self, count: usize) {
+        let mut checks = self.checks.subscribe();
+        let wanted = *checks.borrow_and_update() + count;
+        let came = checks.wait_for(|now| *now >= wanted);
+        drop(tokio::time::timeout(crate::client::PATIENCE, came).await.expect("no check came").unwrap());
+    }
+
+    /// Well, or ill, from now on; returns when a check has found it out and counted it.
+    pub(crate) async fn falls(&self, ill: bool, successes: usize) {
+        self.ill.store(ill, Ordering::SeqCst);
+        // One that was under way, as many as it takes, and one that begins only after the last was counted.
+        self.checked(successes + 2).await;
     }
 
     pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, socket: S) {
@@ -92,6 +118,9 @@ impl Upstream {
             headers: request.headers().clone(),
             body: 0,
         };
+        if path == "/healthz" || path.starts_with("/grpc.health.v1.Health/") {
+            return self.health(&path);
+        }
         let upgrade = request.headers().contains_key(header::UPGRADE);
         self.received.lock().unwrap().push(seen);
         if matches!(&*path, "/ws" | "/talks" | "/both") && upgrade {
@@ -128,6 +157,27 @@ impl Upstream {
             .headers_mut()
             .append(header::SET_COOKIE, HeaderValue::from_static("__Host-portcullis=evil; Path=/; Secure"));
         response.headers_mut().append(header::SET_COOKIE, HeaderValue::from_static("app=1"));
+        response
+    }
+}
+
+impl Upstream {
+    /// The answer to a check.
+    fn health(&self, path: &str) -> Response<Body> {
+        let ill = self.ill.load(Ordering::SeqCst);
+        self.checks.send_modify(|checks| *checks += 1);
+        if path == "/healthz" {
+            let mut response = Response::new(full("how it goes"));
+            *response.status_mut() = if ill { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+            return response;
+        }
+        // SERVING and NOT_SERVING.
+        let message: &[u8] = if ill { &[0, 0, 0, 0, 2, 8, 2] } else { &[0, 0, 0, 0, 2, 8, 1] };
+        let mut trailers = http::HeaderMap::new();
+        trailers.insert("grpc-status", HeaderValue::from_static("0"));
+        let frames = [Ok(Frame::data(Bytes::from_static(message))), Ok(Frame::trailers(trailers))];
+        let mut response = Response::new(BodyExt::boxed(StreamBody::new(futures_util::stream::iter(frames))));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         response
     }
 }

@@ -11,7 +11,7 @@ use crate::upstream::Upstream;
 use crate::world::{World, certificate};
 
 /// PEM of DER, as configurations hold it.
-fn pem(label: &str, der: &[u8]) -> String {
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     use base64::Engine as _;
     let text = base64::engine::general_purpose::STANDARD.encode(der);
     let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
@@ -19,7 +19,7 @@ fn pem(label: &str, der: &[u8]) -> String {
 }
 
 /// An upstream behind TLS as `inner.test`, which may ask for the client certificate `client`.
-async fn tls_upstream(
+pub(crate) async fn tls_upstream(
     server: &portcullis_config::Certificate,
     client: Option<&portcullis_config::Certificate>,
     alpn: &[&[u8]],
@@ -42,6 +42,7 @@ async fn tls_upstream(
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
             let (acceptor, own) = (acceptor.clone(), own.clone());
+            own.checks.send_modify(|connections| *connections += 1);
             tokio::spawn(async move {
                 if let Ok(stream) = acceptor.accept(socket).await {
                     own.serve(stream).await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{client_certificates, global, route};
+use super::{client_certificates, global, health, route};
 use crate::migrate::scope::Shape::{Address, AsIs, Duration, Flag, Map, Text, Texts};
 use crate::migrate::scope::Treatment::{Converts, Elsewhere, Lost, Moves, Needless, Protects};
 use crate::migrate::scope::{Key, Treatment};
@@ -261,9 +261,9 @@ pub(crate) const ROUTE: &[Key<Arc<Around>>] = &[
     key("least_request_lb_config", Lost("upstreams take turns by weight", "to: URL,WEIGHT")),
     key("ring_hash_lb_config", Lost("upstreams take turns by weight", "to: URL,WEIGHT")),
     key("maglev_lb_config", Lost("upstreams take turns by weight", "to: URL,WEIGHT")),
-    key("health_checks", Lost("upstreams are not probed", "")),
+    key("health_checks", Converts(health::checks)),
     key("outlier_detection", Lost("upstreams are not judged by their answers", "")),
-    key("healthy_panic_threshold", Lost("upstreams are not probed", "")),
+    key("healthy_panic_threshold", Lost("requests go to healthy upstreams while there is one, else to all", "")),
     key("circuit_breaker_thresholds", Lost("upstreams have no such caps", "limits.connections")),
     key("mcp", Lost(MCP, "")),
     key("upstream_tunnel", Lost("no upstream comes by SSH", "to: URL")),

@@ -325,6 +325,7 @@ fn without_upstream(scope: &mut Route<'_>) {
                 "host_rewrite",
                 "host_rewrite_header",
                 "preserve_host_header",
+                "health_checks",
             ]
             .contains(&key)
     };

@@ -1,6 +1,6 @@
 //! Pomerium's files, as teams have them.
 
-use portcullis_config::{Action, Namespace, PathPattern, PathRewrite};
+use portcullis_config::{Action, Namespace, PathPattern, PathRewrite, Probe};
 
 use super::scene::{Scene, keys};
 use crate::migrate::findings::Weight;
@@ -59,7 +59,7 @@ fn grafana_websockets_load_balancing_and_kubernetes() {
          \x20   pass_identity_headers: true\n    allow_websockets: true\n    timeout: 0\n    allowed_idp_claims: {{department: [eng, ops]}}\n\
          \x20   set_request_headers: {{X-Assertion: '${{pomerium.jwt}}', X-Pomerium-Jwt-Assertion: x, X-Odd: '${{pomerium.jot}}'}}\n\
          \x20   remove_request_headers: [X-Webauth-User, X-Pomerium-Claim-Email]\n\
-         \x20 - from: https://lb.corp.test\n    to: ['http://a:80,10', 'http://b:80,20', 'http://a:80']\n    load_balancing_policy: ROUND_ROBIN\n    allow_any_authenticated_user: true\n    health_checks: [{{timeout: 1s}}]\n\
+         \x20 - from: https://lb.corp.test\n    to: ['http://a:80,10', 'http://b:80,20', 'http://a:80']\n    load_balancing_policy: ROUND_ROBIN\n    allow_any_authenticated_user: true\n    health_checks: [{{timeout: 1s}}, {{timeout: 1s, interval: 15s, unhealthy_threshold: 2, healthy_threshold: {{value: 3}}, no_traffic_interval: 60s, http_health_check: {{host: lb.corp.test, path: /healthz, expected_statuses: [{{start: 200, end: 300}}]}}}}, {{timeout: 1s, interval: 1ms, tcp_health_check: {{}}}}]\n\
          \x20 - from: https://k8s.corp.test\n    to: https://kubernetes.default.svc\n    tls_custom_ca_file: @/ca.pem\n    allow_spdy: true\n    kubernetes_service_account_token_file: /var/run/token\n    allowed_domains: [corp.test]\n    idle_timeout: 1.5h\n"
     ));
     assert!(!made.loses_protection());
@@ -75,6 +75,11 @@ fn grafana_websockets_load_balancing_and_kubernetes() {
     let Action::Forward(balanced) = &config.routes[2].action else { panic!("forwards") };
     let weights: Vec<u32> = balanced.upstreams.iter().map(|upstream| upstream.weight).collect();
     assert_eq!(weights, [11, 20]);
+    let [get, connect] = &*balanced.health else { panic!("two checks") };
+    let expected = vec![200..=299];
+    assert_eq!(get.probe, Probe::Http { host: Some("lb.corp.test".into()), path: "/healthz".into(), expected });
+    assert_eq!((get.interval.as_secs(), get.unhealthy_threshold, get.healthy_threshold), (15, 2, 3));
+    assert_eq!((&connect.probe, connect.interval.as_millis()), (&Probe::Tcp, 100));
     assert_eq!(config.routes[1].headers.set_request.len(), 1);
     assert!(config.routes[1].headers.set_response.is_empty());
     assert_eq!(config.routes[3].exchange.idle_timeout.unwrap().as_secs(), 5400);

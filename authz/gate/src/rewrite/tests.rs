@@ -44,7 +44,7 @@ fn upstream(scheme: Scheme, host: &str, port: u16) -> Upstream {
 
 fn forward(path: PathRewrite, host: HostRewrite) -> Forward {
     let upstreams = vec![upstream(Scheme::Http, "10.0.0.7", 8080)];
-    Forward { upstreams, path, host, tls: UpstreamTls::default() }
+    Forward { upstreams, path, host, tls: UpstreamTls::default(), health: Vec::new() }
 }
 
 fn route(action: Action) -> Route {
