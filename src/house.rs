@@ -22,6 +22,7 @@ use crate::agreement::Agreement;
 use crate::certificates::CertificateEnds;
 use crate::decision_sink::Sink;
 use crate::readiness::{Readiness, Stage};
+use crate::replica_metrics::ReplicaMetrics;
 use crate::{internal_tls, secret_file, self_signed, sockets};
 
 /// Why the house does not stand: said once, at start.
@@ -112,8 +113,8 @@ impl House {
     /// # Errors
     /// A port in use, keys that are missing, a store that cannot be opened.
     pub(crate) async fn start(config: &Arc<Config>, registry: Registry) -> Result<Self, StartError> {
-        secret_file::private_folder(&config.directories.run)?;
-        secret_file::private_folder(&config.directories.state)?;
+        secret_file::own_folder(&config.directories.run)?;
+        secret_file::own_folder(&config.directories.state)?;
         let sockets = Sockets::bind(config)?;
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         let site = Site {
@@ -295,6 +296,7 @@ impl Site<'_> {
         let broker = self.broker_client(ServiceRole::Proxy)?;
         let bounds = ReplicaBounds { max_bytes: config.replica.max_bytes, max_staleness: config.replica.max_staleness };
         let replica = Replica::new(broker.clone(), bounds);
+        ReplicaMetrics::register(&replica, &self.registry)?;
         let certificate = self_signed_for(config, self.clock.as_ref())?;
         ends.show(config, certificate.as_ref());
         let sink = Arc::new(Sink::new(&self.registry)?);

@@ -59,7 +59,16 @@ pub(crate) fn install(filter: &str, format: Format, registry: &Registry) -> Resu
 /// tokens, at `debug`. Ours never do (style, "Tracing"), so only ours may be asked for details.
 fn may_be_printed(event: &Metadata<'_>) -> bool {
     let ours = event.target() == TARGET || event.target().starts_with("portcullis");
-    ours || *event.level() <= Level::INFO
+    ours || (*event.level() <= Level::INFO && !is_told_elsewhere(event.target()))
+}
+
+/// What Pingora says of single connections of clients and of their requests, as errors: a client that went away is
+/// nothing a human must act on. The access event tells of each request and
+/// `portcullis_proxy_connections_total{outcome="reset"}` counts the rest.
+fn is_told_elsewhere(target: &str) -> bool {
+    ["pingora_proxy", "pingora_core::apps", "pingora_core::protocols::http"]
+        .iter()
+        .any(|module| target.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")))
 }
 
 /// Why logging could not be set up.
@@ -83,4 +92,24 @@ pub(crate) enum LogError {
     /// The metric is registered already.
     #[error("the metric of dropped events cannot be registered")]
     Metric(#[from] prometheus::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_pingora_says_of_clients_is_told_elsewhere_and_the_rest_is_printed() {
+        for target in [
+            "pingora_proxy",
+            "pingora_proxy::proxy_h1",
+            "pingora_core::apps",
+            "pingora_core::protocols::http::v2::server",
+        ] {
+            assert!(is_told_elsewhere(target), "{target}");
+        }
+        for target in ["pingora_core::connectors", "pingora_proxying", "portcullis_proxy", "log", "h2"] {
+            assert!(!is_told_elsewhere(target), "{target}");
+        }
+    }
 }

@@ -22,6 +22,7 @@ mod migrate;
 mod policy;
 mod readiness;
 mod reload;
+mod replica_metrics;
 mod run;
 mod secret_file;
 mod self_signed;

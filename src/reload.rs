@@ -92,6 +92,14 @@ impl Reloader {
         Arc::clone(&self.state)
     }
 
+    /// Waits until no file of the configuration is being written, for an order that comes from elsewhere than a change
+    /// of the files: whoever gives it may be a script that is faster than the editor.
+    pub(crate) async fn settle(&self) {
+        let Some(settled) = self.watcher.as_ref().map(Watcher::settled) else { return };
+        // The watcher answers within seconds, and its end answers too; a thread that is lost is no reason to wait.
+        drop(tokio::task::spawn_blocking(move || settled.recv()).await);
+    }
+
     /// Reads everything again and serves it, or keeps what serves now and says why.
     ///
     /// # Errors

@@ -135,15 +135,18 @@ impl Running {
         tokio::pin!(until);
         loop {
             // Cancel safe: channels keep what was not taken, signals are kept by the runtime.
-            let waiting = tokio::select! {
+            let (waiting, settled) = tokio::select! {
                 () = until.as_mut() => return,
                 order = signals.next() => match order {
                     Order::Stop => return,
-                    Order::Reload => None,
+                    Order::Reload => (None, false),
                 },
-                Some(()) = self.changes.recv() => None,
-                Some(waiting) = self.orders.recv() => Some(waiting),
+                Some(()) = self.changes.recv() => (None, true),
+                Some(waiting) = self.orders.recv() => (Some(waiting), false),
             };
+            if !settled {
+                self.reloader.settle().await;
+            }
             notify_systemd(&[sd_notify::NotifyState::Reloading]);
             let outcome = self.reloader.reload(&self.house).await;
             notify_systemd(&[sd_notify::NotifyState::Ready]);

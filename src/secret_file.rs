@@ -27,6 +27,14 @@ pub(crate) enum SecretError {
         /// Its permission bits.
         mode: u32,
     },
+    /// Others than its owner may enter a folder of ours.
+    #[error("{}: mode {mode:o} lets others into this folder; chmod 700 it", path.display())]
+    OpenFolder {
+        /// Which folder.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// Not a key ring.
     #[error("the cluster secret cannot be used")]
     KeyRing(#[from] RingError),
@@ -85,12 +93,20 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_name(path)
 }
 
-/// Writes `content` into a file of its owner's beside `path`; whoever calls brings it to disk and into place.
+/// Writes `content` into a new file of its owner's beside `path`; whoever calls brings it to disk and into place. What
+/// a crash left there goes: its mode, or where it leads, is not ours to inherit.
 fn write_beside(path: &Path, content: &[u8]) -> io::Result<(PathBuf, File)> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = PathBuf::from(beside);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside);
+    let mut file = match create() {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(&beside)?;
+            create()?
+        }
+        made => made?,
+    };
     file.write_all(content)?;
     Ok((beside, file))
 }
@@ -103,6 +119,21 @@ fn sync_name(path: &Path) -> io::Result<()> {
 /// Makes a folder, and those above it, for its owner only.
 pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Makes a folder for sockets or state. One that is there already has to be its owner's alone: it is not ours to shut
+/// others out of a folder that they may be using.
+///
+/// # Errors
+/// It cannot be made, or others may enter it.
+pub(crate) fn own_folder(path: &Path) -> Result<(), SecretError> {
+    let failed = |source| SecretError::File { path: path.to_owned(), source };
+    private_folder(path).map_err(failed)?;
+    let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(SecretError::OpenFolder { path: path.to_owned(), mode });
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ impl<S: Sessions> Turn<'_, S> {
 
     /// The page that names the program. The request is sealed anew: the person may take their time to decide.
     fn ask_for_program(&self, request: &SignInRequest, program: &str, session: &Session) -> Answer {
-        let Some(url) = program_url(program) else {
+        let Some(url) = self.program_url(program) else {
             return self.trouble(Cause::RequestUnusable, None);
         };
         let renewed = SignInRequest { issued: self.now, ..request.clone() };
@@ -124,7 +124,7 @@ impl<S: Sessions> Turn<'_, S> {
 
     /// A local program waits for its credential at an address that the asking host has judged.
     fn to_program(&self, request: &SignInRequest, program: &str, handle: &Handle) -> Answer {
-        let Some(mut url) = program_url(program) else {
+        let Some(mut url) = self.program_url(program) else {
             return self.trouble(Cause::RequestUnusable, None);
         };
         let credential = self.generation.keys.credential.mint(CredentialKind::Session, handle, &request.host);
@@ -135,8 +135,10 @@ impl<S: Sessions> Turn<'_, S> {
         url.query_pairs_mut().append_pair(parameter, &credential);
         Answer::redirect(url.into())
     }
-}
 
-fn program_url(program: &str) -> Option<Url> {
-    Url::parse(program).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
+    /// Where a program waits, if programs may wait at all: the order may be older than the switch.
+    fn program_url(&self, program: &str) -> Option<Url> {
+        let on = !self.generation.config.sign_in.programmatic_hosts.is_empty();
+        Url::parse(program).ok().filter(|url| on && matches!(url.scheme(), "http" | "https"))
+    }
 }

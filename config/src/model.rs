@@ -169,7 +169,7 @@ pub struct SignIn {
     pub cookie: Cookie,
     /// Where the browser goes after a sign-out; `None`: our signed-out page.
     pub signed_out_url: Option<url::Url>,
-    /// Hosts a programmatic sign-in may return to; loopback names are always among them.
+    /// Hosts a programmatic sign-in may return to; `localhost` stands for loopback. Empty: there is no such sign-in.
     pub programmatic_hosts: Vec<Arc<str>>,
 }
 

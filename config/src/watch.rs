@@ -64,8 +64,14 @@ impl Watcher {
             drop(events.send(Message::Event(event.ok())));
         })?;
         let (changed, changes) = mpsc::sync_channel(1);
-        let mut watch =
-            Watch { system, folders: BTreeSet::new(), names: BTreeSet::new(), files: BTreeMap::new(), changed };
+        let mut watch = Watch {
+            system,
+            folders: BTreeSet::new(),
+            names: BTreeSet::new(),
+            files: BTreeMap::new(),
+            changed,
+            waiting: Vec::new(),
+        };
         watch.follow(files);
         let thread = std::thread::Builder::new().name("config-watch".to_owned()).spawn(move || watch.run(&inbox))?;
         Ok((Self { orders, thread: Some(thread) }, changes))
@@ -75,6 +81,18 @@ impl Watcher {
     pub fn follow(&self, files: Vec<ReferencedFile>) {
         // The inbox is closed only once this guard is dropped.
         drop(self.orders.send(Message::Follow(files)));
+    }
+}
+
+impl Watcher {
+    /// One message on the receiver once nothing has happened to the files for a moment and none is open for writing:
+    /// whoever reads them then does not meet one that is half-written. It comes within seconds, whatever is open.
+    #[must_use]
+    pub fn settled(&self) -> Receiver<()> {
+        let (reply, settled) = mpsc::channel();
+        // The inbox is closed only once this guard is dropped.
+        drop(self.orders.send(Message::Settle(reply)));
+        settled
     }
 }
 
@@ -92,6 +110,8 @@ enum Message {
     /// Something happened in a folder; `None`: events were lost.
     Event(Option<Event>),
     Follow(Vec<ReferencedFile>),
+    /// Somebody waits until nothing is being written.
+    Settle(Sender<()>),
     Stop,
 }
 
@@ -105,6 +125,8 @@ struct Watch {
     /// The content last reported; `None`: not there or not readable.
     files: BTreeMap<PathBuf, Option<[u8; 32]>>,
     changed: SyncSender<()>,
+    /// Who waits until nothing is being written.
+    waiting: Vec<Sender<()>>,
 }
 
 impl Watch {
@@ -127,6 +149,15 @@ impl Watch {
                         return;
                     }
                     self.compare();
+                    self.tell_settled();
+                }
+                Ok(Message::Settle(reply)) => {
+                    self.waiting.push(reply);
+                    if self.settle(inbox, BTreeSet::new()).is_break() {
+                        return;
+                    }
+                    self.compare();
+                    self.tell_settled();
                 }
                 Err(RecvTimeoutError::Timeout) => self.compare(),
             }
@@ -144,12 +175,20 @@ impl Watch {
                     self.concerns(event.as_ref(), &mut writers);
                 }
                 Ok(Message::Follow(files)) => self.follow(files),
+                Ok(Message::Settle(reply)) => self.waiting.push(reply),
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return std::ops::ControlFlow::Break(()),
                 Err(RecvTimeoutError::Timeout) if writers.is_empty() => break,
                 Err(RecvTimeoutError::Timeout) => quiets = quiets.saturating_add(1),
             }
         }
         std::ops::ControlFlow::Continue(())
+    }
+
+    fn tell_settled(&mut self) {
+        for reply in self.waiting.drain(..) {
+            // Who asked may have gone away.
+            _ = reply.send(());
+        }
     }
 
     /// Whether an event is about one of our names; keeps the list of those that are being written.

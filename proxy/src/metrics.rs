@@ -17,6 +17,7 @@ pub(crate) struct Metrics {
     pub(crate) connections_accepted: IntCounter,
     pub(crate) connections_refused_total: IntCounter,
     pub(crate) connections_refused_prefix: IntCounter,
+    pub(crate) connections_reset: IntCounter,
     pub(crate) handshakes_failed: IntCounter,
     pub(crate) handshakes_late: IntCounter,
     pub(crate) request_seconds: Histogram,
@@ -56,24 +57,15 @@ impl Metrics {
         )?;
         let handshakes =
             counters(registry, "portcullis_proxy_handshakes_failed_total", "TLS handshakes that failed.", &["cause"])?;
-        let upstreams_unhealthy = IntGauge::new(
-            "portcullis_proxy_upstreams_unhealthy",
-            "Addresses of upstreams that get no requests because a check of their health fails.",
-        )?;
-        registry.register(Box::new(upstreams_unhealthy.clone()))?;
         let request_seconds = durations(registry)?;
-        let requests = counters(
-            registry,
-            "portcullis_proxy_requests_total",
-            "Requests by route and status class.",
-            &["route", "status"],
-        )?;
+        let requests = requests(registry)?;
         let decisions = counters(registry, "portcullis_proxy_decisions_total", "Verdicts of the gate.", &["verdict"])?;
         Ok(Self {
             connections_open: connections_open(registry)?,
             connections_accepted: connections.with_label_values(&["accepted"]),
             connections_refused_total: connections.with_label_values(&["refused_total"]),
             connections_refused_prefix: connections.with_label_values(&["refused_prefix"]),
+            connections_reset: connections.with_label_values(&["reset"]),
             handshakes_failed: handshakes.with_label_values(&["tls"]),
             handshakes_late: handshakes.with_label_values(&["deadline"]),
             request_seconds,
@@ -99,7 +91,7 @@ impl Metrics {
                 "portcullis_proxy_upstream_retries_total",
                 "Requests sent to an upstream again.",
             )?,
-            upstreams_unhealthy,
+            upstreams_unhealthy: upstreams_unhealthy(registry)?,
             health_checks: health_checks(registry)?,
             cuts: counters(
                 registry,
@@ -193,6 +185,20 @@ impl RouteCounters {
             counter.inc();
         }
     }
+}
+
+fn requests(registry: &Registry) -> Result<IntCounterVec, prometheus::Error> {
+    let labels = ["route", "status"];
+    counters(registry, "portcullis_proxy_requests_total", "Requests by route and status class.", &labels)
+}
+
+fn upstreams_unhealthy(registry: &Registry) -> Result<IntGauge, prometheus::Error> {
+    let unhealthy = IntGauge::new(
+        "portcullis_proxy_upstreams_unhealthy",
+        "Addresses of upstreams that get no requests because a check of their health fails.",
+    )?;
+    registry.register(Box::new(unhealthy.clone()))?;
+    Ok(unhealthy)
 }
 
 /// The outcome of a health check that found nothing.

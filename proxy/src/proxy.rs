@@ -232,7 +232,7 @@ impl Proxy {
         }
         if let Some(listener) = redirect {
             let port = shared.published.load().config.listen.public_port;
-            tasks.spawn(serve_redirects(listener, Arc::clone(&door), port, drain.clone()));
+            tasks.spawn(serve_redirects(listener, Arc::clone(&door), (Arc::clone(&shared.gate), port), drain.clone()));
         }
         let edge = Arc::new(Edge::new(proxy, Arc::clone(&self.0.tls), door, Arc::clone(&shared.metrics)));
         edge.serve(listeners, drain).await;

@@ -59,3 +59,35 @@ fn replacing_keeps_the_mode() {
     replace(&path, b"second").unwrap();
     assert_eq!((fs::read(&path).unwrap().as_slice(), mode(&path)), (b"second".as_slice(), 0o400));
 }
+
+#[test]
+fn what_a_crash_left_beside_a_file_is_not_written_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, beside) = (folder.path().join("file"), folder.path().join("file.new"));
+    let elsewhere = folder.path().join("elsewhere");
+    fs::write(&elsewhere, b"another's").unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &beside).unwrap();
+    write_new(&path, b"first").unwrap();
+    assert_eq!((fs::read(&elsewhere).unwrap().as_slice(), mode(&path)), (b"another's".as_slice(), 0o600));
+    fs::write(&beside, b"left").unwrap();
+    fs::set_permissions(&beside, fs::Permissions::from_mode(0o666)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    replace(&path, b"second").unwrap();
+    assert_eq!((fs::read(&path).unwrap().as_slice(), mode(&path)), (b"second".as_slice(), 0o600));
+    assert!(!beside.exists());
+}
+
+#[test]
+fn a_folder_that_others_may_enter_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    own_folder(&path).unwrap();
+    assert_eq!(mode(&path), 0o700);
+    own_folder(&path).unwrap();
+    for open in [0o755, 0o701, 0o770] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(open)).unwrap();
+        let refused = own_folder(&path).unwrap_err().to_string();
+        assert!(refused.contains("chmod 700"), "{refused}");
+        assert_eq!(mode(&path), open, "it is not ours to change");
+    }
+}

@@ -25,6 +25,56 @@ pub fn is_ours(name: &[u8]) -> bool {
     })
 }
 
+/// The names by which other proxies and platforms tell an application who asks, by their first letter; one that ends
+/// in `-` stands for all that begin so. An application that was behind one of them may still believe them.
+const OF_OTHERS: [(u8, &[&str]); 4] = [
+    (b'c', &["cf-access-"]),
+    (b'r', &["remote-user", "remote-groups", "remote-group", "remote-name", "remote-email"]),
+    (b't', &["tailscale-user-", "teleport-jwt-assertion"]),
+    (
+        b'x',
+        &[
+            "x-amzn-oidc-",
+            "x-auth-request-",
+            "x-authenticated-",
+            "x-authentik-",
+            "x-client-cert",
+            "x-forwarded-access-token",
+            "x-forwarded-client-cert",
+            "x-forwarded-email",
+            "x-forwarded-groups",
+            "x-forwarded-preferred-username",
+            "x-forwarded-user",
+            "x-goog-authenticated-user-",
+            "x-goog-iap-",
+            "x-ms-client-principal",
+            "x-ms-client-principal-",
+            "x-ms-token-",
+            "x-remote-email",
+            "x-remote-extra-",
+            "x-remote-group",
+            "x-remote-groups",
+            "x-remote-name",
+            "x-remote-user",
+            "x-ssl-client-",
+            "x-vouch-",
+            "x-webauth-",
+        ],
+    ),
+];
+
+/// Whether a request header's name, in any spelling, is one by which other proxies and platforms tell who asks. From
+/// a client it is a claim that nobody has checked: it passes on no route unless the route itself sets it.
+#[must_use]
+pub fn is_of_others(name: &[u8]) -> bool {
+    let Some(first) = name.first().map(u8::to_ascii_lowercase) else { return false };
+    let known = OF_OTHERS.iter().find(|(letter, _)| *letter == first).map_or(&[][..], |(_, names)| names);
+    known.iter().any(|known| {
+        let mut spelled = spelling(name);
+        known.bytes().all(|byte| spelled.next() == Some(byte)) && (known.ends_with('-') || spelled.next().is_none())
+    })
+}
+
 /// The identity headers of one generation.
 #[derive(Clone, Debug)]
 pub struct IdentityHeaders {

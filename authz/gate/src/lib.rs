@@ -57,7 +57,7 @@ pub use destination::{Destination, OwnPath};
 pub use digest_hasher::{BuildDigestHasher, DigestHasher};
 pub use head::{RequestHead, TlsFacts};
 pub use host::CanonicalHost;
-pub use identity_headers::{IdentityHeaders, MAX_CLAIM_HEADER_BYTES, is_alike, is_ours};
+pub use identity_headers::{IdentityHeaders, MAX_CLAIM_HEADER_BYTES, is_alike, is_of_others, is_ours};
 pub use malformed::Malformed;
 pub use path::CanonicalPath;
 pub use portal::{MAX_PORTAL_ENTRIES, PortalEntry};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use portcullis_config::{Config, Generation, Route};
 
 use crate::table::RouteTable;
-use crate::{ClientRules, IdentityHeaders};
+use crate::{CanonicalHost, ClientRules, IdentityHeaders};
 
 /// Everything a decision reads of one generation. Immutable; published whole by [`Gate::publish`](crate::Gate::publish).
 #[derive(Debug)]
@@ -88,6 +88,13 @@ impl Snapshot {
     #[must_use]
     pub const fn client_rules(&self) -> &Arc<ClientRules> {
         &self.client_rules
+    }
+
+    /// Whether a host, as clients name it, is the sign-in host or one that a route serves.
+    #[must_use]
+    pub fn serves(&self, host: &CanonicalHost<'_>) -> bool {
+        let sign_in = &*self.config.sign_in.host;
+        (!sign_in.is_empty() && host.name() == sign_in) || self.table.knows(host.name())
     }
 
     pub(crate) const fn table(&self) -> &RouteTable {

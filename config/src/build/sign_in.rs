@@ -13,6 +13,9 @@ use crate::schema::{CookieSection, NamespaceName, SameSiteName, SignInSection};
 /// The prefix that makes a browser keep a cookie to its host (RFC 6265bis, section 4.1.3.2).
 const HOST_PREFIX: &str = "__Host-";
 
+/// What stands for the addresses of the machine that a program runs on.
+const LOOPBACK: &str = "localhost";
+
 /// The sign-in host; empty where the file names none.
 pub(crate) fn sign_in(
     build: &mut Build<'_>,
@@ -30,6 +33,7 @@ pub(crate) fn sign_in(
     let signed_out_url = signed_out_url.and_then(|url| build.report.take(&at.key("signed_out_url"), web_url(&url)));
     let list = at.key("programmatic_hosts");
     let mut hosts = Vec::new();
+    let programmatic_hosts = programmatic_hosts.unwrap_or_else(|| vec![LOOPBACK.to_owned()]);
     for (index, host) in programmatic_hosts.iter().enumerate() {
         hosts.extend(build.report.take(&list.index(index), host::canonical(host)));
     }

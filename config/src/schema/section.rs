@@ -85,8 +85,9 @@ pub(crate) struct SignInSection {
     pub(crate) host: Option<String>,
     /// Where the browser goes after a sign-out. Default: our own page.
     pub(crate) signed_out_url: Option<String>,
-    /// Hosts that a programmatic sign-in may return to, beside loopback.
-    pub(crate) programmatic_hosts: Vec<String>,
+    /// Hosts that a programmatic sign-in may return to; `localhost` stands for this machine's own addresses, `[]`
+    /// switches it off. Default: `[localhost]`.
+    pub(crate) programmatic_hosts: Option<Vec<String>>,
 }
 
 /// How long sessions live.

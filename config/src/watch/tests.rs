@@ -148,3 +148,21 @@ fn a_file_that_stays_open_is_heard_only_when_it_is_closed() {
     scene.heard();
     scene.nothing_more();
 }
+
+#[test]
+fn who_asks_is_told_once_nothing_is_being_written() {
+    use std::io::Write as _;
+    let scene = one_file();
+    scene.watcher.settled().recv_timeout(PATIENCE).unwrap();
+    // Half a file, cut at the end of a line, and still open.
+    let mut open = fs::File::create(scene.path("a.yaml")).unwrap();
+    open.write_all(b"two\n").unwrap();
+    let settled = scene.watcher.settled();
+    assert_eq!(settled.recv_timeout(3 * QUIET), Err(RecvTimeoutError::Timeout));
+    open.write_all(b"three\n").unwrap();
+    drop(open);
+    settled.recv_timeout(PATIENCE).unwrap();
+    scene.heard();
+    assert_eq!(fs::read(scene.path("a.yaml")).unwrap(), b"two\nthree\n");
+    scene.nothing_more();
+}

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
@@ -53,6 +53,8 @@ pub(crate) struct Peer {
     pub(crate) head: HeadRoom,
     /// Its exchanges' deadlines.
     pub(crate) watch: Watch,
+    /// Whether the client broke the connection off.
+    pub(crate) reset: AtomicBool,
 }
 
 /// The room for an HTTP/1 head that is not complete yet: Pingora would keep up to a megabyte of one. Between a
@@ -126,6 +128,15 @@ impl Peer {
             written: AtomicU64::new(0),
             head: HeadRoom::free(),
             watch: Watch::new(),
+            reset: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes who ended the connection.
+    #[cold]
+    fn failed(&self, error: &io::Error) {
+        if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) {
+            self.reset.store(true, Ordering::Relaxed);
         }
     }
 
@@ -172,8 +183,12 @@ impl Connection {
     }
 
     fn count(&self, written: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(bytes)) = written {
-            self.peer.written.fetch_add(u64::try_from(*bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
+        match written {
+            Poll::Ready(Ok(bytes)) => {
+                self.peer.written.fetch_add(u64::try_from(*bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
+            }
+            Poll::Ready(Err(error)) => self.peer.failed(error),
+            Poll::Pending => {}
         }
     }
 
@@ -203,6 +218,9 @@ impl AsyncRead for Connection {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.tls).poll_read(cx, buf);
         self.peer.head.take(buf.filled().len().saturating_sub(before));
+        if let Poll::Ready(Err(error)) = &read {
+            self.peer.failed(error);
+        }
         read
     }
 }

@@ -171,6 +171,9 @@ impl Edge {
             _ = guest.process_new(Box::new(connection.0), &drain) => {}
             _ = ends.next() => {}
         }
+        if guest.peer.reset.load(Ordering::Relaxed) {
+            self.metrics.connections_reset.inc();
+        }
     }
 
     async fn handshake(&self, socket: TcpStream, address: SocketAddr) -> io::Result<(Connection, Arc<Peer>)> {

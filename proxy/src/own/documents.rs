@@ -39,14 +39,18 @@ pub(crate) fn api_login(context: &Context, caller: &Caller<'_>, view: &RequestVi
         Namespace::Portcullis => "portcullis_redirect_uri",
         Namespace::Pomerium => "pomerium_redirect_uri",
     };
-    let Some(given) = parameter(view, name) else { return portcullis_reply::not_found(caller) };
-    match Url::parse(&given).ok().filter(|url| may_return(url, &context.published.config.sign_in.programmatic_hosts)) {
+    let hosts = &context.published.config.sign_in.programmatic_hosts;
+    let Some(given) = parameter(view, name).filter(|_| !hosts.is_empty()) else {
+        return portcullis_reply::not_found(caller);
+    };
+    match Url::parse(&given).ok().filter(|url| may_return(url, hosts)) {
         Some(url) => portcullis_reply::text(caller, &sign_in::programmatic(context, view, &url)),
         None => portcullis_reply::sign_in_failed(caller, SignInFailure::LinkInvalid, None),
     }
 }
 
-/// Whether a credential may be sent to `url`: to this machine, or to a listed host over TLS.
+/// Whether a credential may be sent to `url`: to the person's own machine if `localhost` is listed, or to another
+/// listed host over TLS.
 fn may_return(url: &Url, listed: &[std::sync::Arc<str>]) -> bool {
     if !url.username().is_empty() || url.password().is_some() {
         return false;
@@ -57,11 +61,9 @@ fn may_return(url: &Url, listed: &[std::sync::Arc<str>]) -> bool {
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     };
-    match url.scheme() {
-        "http" => loopback,
-        "https" => loopback || url.host_str().is_some_and(|host| listed.iter().any(|listed| **listed == *host)),
-        _ => false,
-    }
+    let host = if loopback { Some("localhost") } else { url.host_str() };
+    let named = host.is_some_and(|host| listed.iter().any(|listed| **listed == *host));
+    named && (url.scheme() == "https" || (loopback && url.scheme() == "http"))
 }
 
 /// Public keys and addresses may be kept for a while.
@@ -76,7 +78,7 @@ mod tests {
 
     #[test]
     fn credentials_go_to_this_machine_or_to_a_listed_host_over_tls() {
-        let listed = ["cli.corp.test".into()];
+        let listed = ["cli.corp.test".into(), "localhost".into()];
         let allowed = |text: &str| may_return(&Url::parse(text).unwrap(), &listed);
         assert!(allowed("http://localhost:8000/cb"));
         assert!(allowed("http://127.0.0.1:8000/"));
@@ -87,5 +89,10 @@ mod tests {
         assert!(!allowed("http://localhost.evil.test/"));
         assert!(!allowed("https://user@cli.corp.test/"));
         assert!(!allowed("javascript://localhost/%0aalert(1)"));
+        let remote_only = ["cli.corp.test".into()];
+        assert!(may_return(&Url::parse("https://cli.corp.test/cb").unwrap(), &remote_only));
+        for local in ["http://localhost:8000/", "http://127.0.0.1:8000/", "https://[::1]/"] {
+            assert!(!may_return(&Url::parse(local).unwrap(), &remote_only), "{local}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use portcullis_reply::SignOutForm;
 
 use super::{Asked, is_same_origin};
 use crate::replies::{self, Answer};
-use crate::sign_in::sign_in_page;
+use crate::sign_in::{bind_of, sign_in_page};
 use crate::traffic::Context;
 
 /// Answers `sign_out`.
@@ -49,6 +49,11 @@ pub(crate) async fn answer(session: &Session, context: &Context, asked: Asked<'_
     let mut answer = portcullis_reply::see_other(&replies::caller(session, context, view), &location);
     for cookie in portcullis_reply::clear_session_cookie(&sign_in.cookie) {
         answer.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    // Somebody who signs out and in again goes round by their own will: no loop, however often.
+    if let Some(bind) = bind_of(&request.headers, &sign_in.cookie) {
+        let counted_anew = portcullis_reply::bind_cookie(&sign_in.cookie, &bind.restarted().value());
+        answer.headers_mut().append(header::SET_COOKIE, counted_anew);
     }
     answer
 }

@@ -8,7 +8,9 @@ use pingora_core::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use portcullis_config::{Action, HostRewrite, TemplatePart};
-use portcullis_gate::{About, CookieEdit, RequestView, is_alike, is_ours, upstream_cookies, upstream_host};
+use portcullis_gate::{
+    About, CookieEdit, RequestView, is_alike, is_of_others, is_ours, upstream_cookies, upstream_host,
+};
 use portcullis_policy::Leaf;
 
 use super::Context;
@@ -141,7 +143,8 @@ fn is_doomed(name: &str, upgrade: bool, ours: &impl Fn(&[u8]) -> bool) -> bool {
     let alike = |fields: &[&str]| {
         fields.iter().any(|field| name.get(..1) == field.get(..1) && is_alike(name.as_bytes(), field.as_bytes()))
     };
-    hop || upgrade_field || alike(&FORWARDING) || alike(&OVERRIDING) || ours(name.as_bytes())
+    let told = is_of_others(name.as_bytes()) || ours(name.as_bytes());
+    hop || upgrade_field || alike(&FORWARDING) || alike(&OVERRIDING) || told
 }
 
 /// Who the client is.

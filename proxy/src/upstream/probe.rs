@@ -170,20 +170,28 @@ fn own_name(upstream: &Upstream) -> String {
 }
 
 fn ailment(error: &Error) -> Ailment {
-    match error.etype() {
+    let is_late = matches!(
+        error.etype(),
         ErrorType::ConnectTimedout
-        | ErrorType::TLSHandshakeTimedout
-        | ErrorType::ReadTimedout
-        | ErrorType::WriteTimedout => Ailment::TimedOut,
+            | ErrorType::TLSHandshakeTimedout
+            | ErrorType::ReadTimedout
+            | ErrorType::WriteTimedout
+    );
+    let is_no_connection = matches!(
+        error.etype(),
         ErrorType::ConnectRefused
-        | ErrorType::ConnectNoRoute
-        | ErrorType::ConnectError
-        | ErrorType::BindError
-        | ErrorType::SocketError
-        | ErrorType::TLSHandshakeFailure
-        | ErrorType::InvalidCert
-        | ErrorType::HandshakeError => Ailment::Connect,
-        _ => Ailment::BrokeOff,
+            | ErrorType::ConnectNoRoute
+            | ErrorType::ConnectError
+            | ErrorType::BindError
+            | ErrorType::SocketError
+            | ErrorType::TLSHandshakeFailure
+            | ErrorType::InvalidCert
+            | ErrorType::HandshakeError
+    );
+    match (is_late, is_no_connection) {
+        (true, _) => Ailment::TimedOut,
+        (false, true) => Ailment::Connect,
+        (false, false) => Ailment::BrokeOff,
     }
 }
 

@@ -2,7 +2,7 @@ use http::{Method, Request};
 use tokio::io::AsyncWriteExt;
 
 use crate::client::{read_all, status};
-use crate::world::World;
+use crate::world::{ROUTES, World};
 
 /// Spellings of our headers, and of those by which a proxy tells of its client.
 const SPOOFED: &str = "X-Portcullis-Jwt-Assertion: forged\r\nx_portcullis_jwt_assertion: forged\r\n\
@@ -44,6 +44,29 @@ async fn our_headers_in_any_spelling_reach_no_upstream() {
         .unwrap();
     assert_eq!(client.send_request(request, true).unwrap().0.await.unwrap().status(), 200);
     nothing_forged(&world, "h2").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_is_told_by_no_client_under_the_names_of_other_proxies() {
+    const FORGED: &str = "Remote-User: forged\r\nREMOTE_USER: forged\r\nRemote-Groups: forged\r\nX-Remote-User: forged\r\nX-Forwarded-User: forged\r\nx_forwarded.EMAIL: forged\r\nX-Auth-Request-Email: forged\r\nX-WEBAUTH-USER: forged\r\nX-Authentik-Username: forged\r\nCf-Access-Authenticated-User-Email: forged\r\nX-Goog-Authenticated-User-Email: forged\r\nX-Amzn-Oidc-Identity: forged\r\nX-MS-CLIENT-PRINCIPAL: forged\r\nX-Ms-Client-Principal-Name: forged\r\nTailscale-User-Login: forged\r\nX-Ssl-Client-S-Dn: forged\r\nX-Forwarded-Client-Cert: forged\r\n";
+    let routes = format!(
+        "\n  - {{name: sets, from: https://other.test, path: /set, to: http://UP, allow_public_unauthenticated_access: true, set_request_headers: {{Remote-User: steve, X-Webauth-User: '${{portcullis.request.headers[\"X-Webauth-User\"]}}'}}}}{ROUTES}"
+    );
+    let world = World::with(&routes, "").await;
+    let (_, cookie) = world.sign_in("wiki.test");
+    for (host, lines) in [("open.test", String::new()), ("wiki.test", format!("Cookie: {cookie}\r\n"))] {
+        let twins = "X-Forwarded-Users: kept\r\nX-Remote: kept\r\nRemote: kept\r\n";
+        assert_eq!(status(&world.get(host, "/", &format!("{lines}{FORGED}{twins}")).await), 200);
+        nothing_forged(&world, host).await;
+        let seen = world.upstream.last();
+        assert_eq!(seen.headers.values().filter(|value| value.as_bytes() == b"kept").count(), 3, "{host}");
+    }
+    // A route may tell its upstream what it likes, even what the client said.
+    assert_eq!(status(&world.get("other.test", "/set", FORGED).await), 200);
+    let seen = world.upstream.last();
+    assert_eq!(seen.header("remote-user").as_deref(), Some("steve"));
+    assert_eq!(seen.header("x-webauth-user").as_deref(), Some("forged"));
+    assert_eq!(seen.header("x-forwarded-user"), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

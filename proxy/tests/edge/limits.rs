@@ -161,11 +161,42 @@ async fn plain_http_is_sent_to_https_and_nothing_else() {
             "{answer}"
         );
     }
+    // A host is a place to be sent to only if it is ours: by a route, or the sign-in host.
+    for (host, expected) in
+        [("stranger.test", 421), ("user@wiki.test", 400), ("WIKI.test.:80", 301), ("auth.test", 301), ("a b", 400)]
+    {
+        let mut plain = TcpStream::connect(world.redirect).await.unwrap();
+        plain.write_all(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).await.unwrap();
+        let answer = String::from_utf8(until_closed(&mut plain).await).unwrap();
+        assert_eq!((status(&answer), answer.contains("location")), (expected, expected == 301), "{host}: {answer}");
+    }
     let mut long = TcpStream::connect(world.redirect).await.unwrap();
     long.write_all(format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(20_000)).as_bytes()).await.unwrap();
     let answer = String::from_utf8(until_closed(&mut long).await).unwrap();
     assert!(!answer.contains("location"), "{answer}");
     assert_eq!(world.upstream.count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_breaks_off_is_counted_and_one_that_leaves_is_not() {
+    const RESET: &str = r#"portcullis_proxy_connections_total{outcome="reset"}"#;
+    let world = World::start().await;
+    assert_eq!(status(&world.get("open.test", "/", "").await), 200);
+    let mut stream = world.tls("open.test").await;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: open.test\r\n\r\n").await.unwrap();
+    read_until(&mut stream, "hello").await;
+    assert!(world.metric(RESET) < 1.0);
+    // No linger: the kernel answers what is unread with a reset.
+    let (socket, _) = stream.into_inner();
+    socket.set_zero_linger().unwrap();
+    drop(socket);
+    tokio::time::timeout(PATIENCE, async {
+        while world.metric(RESET) < 1.0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("nobody counted it");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use portcullis_keys::{Handle, SystemRandom};
 
 use crate::client::{status, values};
 use crate::sessions::session;
-use crate::world::{NOW, World};
+use crate::world::{NOW, ROUTES, World};
 
 const BROWSER: &str = "Accept: text/html\r\nSec-Fetch-Mode: navigate\r\n";
 
@@ -164,6 +164,40 @@ async fn a_loop_ends_in_a_page() {
     assert!(values(&stopped, "location").is_empty(), "{stopped}");
 }
 
+/// The bind cookie that an answer sets.
+fn new_bind(answer: &str) -> Option<String> {
+    let cookies = values(answer, "set-cookie");
+    cookies.iter().find_map(|c| Some(c.strip_prefix("__Host-portcullis-bind=")?.split(';').next()?.to_owned()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_signs_out_in_between_may_sign_in_as_often_as_they_like() {
+    let world = World::start().await;
+    let mut bind = String::new();
+    for round in 0..4 {
+        let cookie = if bind.is_empty() { String::new() } else { format!("Cookie: __Host-portcullis-bind={bind}\r\n") };
+        let asked = world.get("wiki.test", "/p", &format!("{BROWSER}{cookie}")).await;
+        assert_eq!(status(&asked), 302, "round {round}: {asked}");
+        let found = challenged(&world, &asked);
+        assert_eq!(found.request.attempt, 0, "round {round}");
+        if bind.is_empty() {
+            bind = found.bind;
+        }
+        let handle = Handle::random(&SystemRandom);
+        world.sessions.put(session(handle.key(), "alice@corp.test", NOW));
+        let landed = callback(&world, "wiki.test", &hand_over(&world, &found.request, handle), &bind).await;
+        bind = new_bind(&landed).unwrap();
+        let own = values(&landed, "set-cookie");
+        let own = own.iter().find(|c| c.starts_with("__Host-portcullis=")).unwrap().split(';').next().unwrap();
+        let post = format!(
+            "POST /.portcullis/sign_out HTTP/1.1\r\nHost: wiki.test\r\nCookie: {own}; __Host-portcullis-bind={bind}\r\nOrigin: https://wiki.test\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        let left = world.raw("wiki.test", &post).await;
+        assert_eq!(status(&left), 303, "{left}");
+        bind = new_bind(&left).expect("the count begins anew");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_get_a_401_that_says_where_to_sign_in() {
     let world = World::start().await;
@@ -233,6 +267,11 @@ async fn the_pages_of_ours_answer() {
     );
     assert_eq!(status(&world.get("wiki.test", &format!("{login}https%3A%2F%2Fevil.test%2F"), "").await), 400);
     assert_eq!(status(&world.get("wiki.test", "/.portcullis/api/v1/login", "").await), 404);
+    // Switched off, there is no such page.
+    let local = format!("{login}http%3A%2F%2Flocalhost%3A8000%2Fcb");
+    assert_eq!(status(&world.get("wiki.test", &local, "").await), 200);
+    let off = World::with(ROUTES, "sign_in: {host: auth.test, programmatic_hosts: []}").await;
+    assert_eq!(status(&off.get("wiki.test", &local, "").await), 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -72,8 +72,9 @@ pub(crate) const ROUTES: &str = r"
 ";
 
 pub(crate) fn config(routes: &str, extra: &str, upstream: &str, directory: &std::path::Path) -> Arc<Config> {
+    let sign_in = if extra.contains("sign_in:") { "" } else { "sign_in: {host: auth.test}\n" };
     let text = format!(
-        "sign_in: {{host: auth.test}}\nproviders:\n  corp: {{issuer: 'https://idp.test', client_id: portcullis, client_secret: {{env: SECRET}}}}\n{extra}\nroutes:{}",
+        "{sign_in}providers:\n  corp: {{issuer: 'https://idp.test', client_id: portcullis, client_secret: {{env: SECRET}}}}\n{extra}\nroutes:{}",
         routes.replace("://UP", &format!("://{upstream}"))
     );
     match from_text(&text, "test.yaml", directory, &Variables) {

@@ -230,9 +230,9 @@ pub(crate) fn issuer_format(scope: &mut Global<'_>, member: &Member) {
     }
 }
 
-/// Loopback is always allowed, so only other hosts are named.
+/// `localhost` stands for loopback in both, and a list replaces the default.
 pub(crate) fn programmatic_hosts(scope: &mut Global<'_>, member: &Member) {
-    let hosts: Vec<String> = member.value.strings().into_iter().filter(|host| host != "localhost").collect();
+    let hosts = member.value.strings();
     let (fit, odd): (Vec<String>, Vec<String>) = hosts.into_iter().partition(|host| !host.contains(['*', ':', '/']));
     for host in odd {
         scope.lost(member, &format!("`{host}` is not the name of one host"), "sign_in.programmatic_hosts");
