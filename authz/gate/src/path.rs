@@ -53,9 +53,9 @@ impl<'a> CanonicalPath<'a> {
             Cow::Borrowed(raw)
         };
         refuse_misleading_parameters(&to_send)?;
-        let to_match = shape.reserved_escapes.then(|| respell(&to_send));
+        // A segment that dots took away has taken its escapes with it.
+        let to_match = shape.reserved_escapes.then(|| respell(&to_send)).filter(|spelled| *spelled != *to_send);
         let decoded = to_send.contains('%').then(|| decode(&to_send));
-        // A segment that dots took away has taken its `%2F` with it.
         let encoded_slash = shape.encoded_slash && to_send.contains("%2F");
         Ok(Self { to_send, to_match, decoded, encoded_slash })
     }
