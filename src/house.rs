@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use portcullis_authn::{Authn, AuthnParts};
-use portcullis_broker::{Broker, BrokerParts};
+use portcullis_broker::{Broker, BrokerParts, Refresher};
 use portcullis_broker_api::{BrokerClient, EndReason, EndSelector, Endpoint, Replica, ReplicaBounds};
 use portcullis_config::{Certificate, Config, Service, Storage};
 use portcullis_gate::{Gate, Snapshot};
@@ -35,6 +35,8 @@ pub(crate) struct House {
     pub(crate) authn: Option<Authn>,
     /// The broker itself, if this process runs it.
     pub(crate) store: Option<Broker>,
+    /// What keeps its tokens fresh.
+    refresher: Option<Arc<Refresher>>,
     /// The way to the broker, wherever it is.
     broker: BrokerClient,
     pub(crate) agreement: Arc<Agreement>,
@@ -130,6 +132,7 @@ impl House {
         let traffic = TaskTracker::new();
         let Sockets { public, redirect, broker, broker_tls, authn, authn_tls } = sockets;
         let store = site.start_broker(broker, broker_tls).await?;
+        let refresher = store.as_ref().map(|store| site.start_refresher(store)).transpose()?;
         // Without a sign-in host no route asks who somebody is.
         let authn = if config.sign_in.host.is_empty() { None } else { site.start_authn(authn, authn_tls)? };
         let certificate_ends = CertificateEnds::register(&site.registry)?;
@@ -151,6 +154,7 @@ impl House {
             proxy,
             authn,
             store,
+            refresher,
             broker,
             agreement,
             certificate_ends,
@@ -180,6 +184,9 @@ impl House {
             }
             None => None,
         };
+        if let Some(refresher) = &self.refresher {
+            refresher.publish(config).map_err(|error| chain(&error))?;
+        }
         if let Some(authn) = &self.authn {
             authn.publish(Arc::clone(config)).map_err(|error| chain(&error))?;
         }
@@ -259,6 +266,13 @@ impl Site<'_> {
             self.siblings.spawn(async move { report("broker", serving.serve_tls(listener, settings, stop).await) });
         }
         Ok(Some(broker))
+    }
+
+    fn start_refresher(&self, store: &Broker) -> Result<Arc<Refresher>, StartError> {
+        let refresher = Arc::new(store.refresher(self.config)?);
+        let (running, stop) = (Arc::clone(&refresher), self.stop.clone());
+        self.siblings.spawn(async move { running.run(stop).await });
+        Ok(refresher)
     }
 
     fn start_authn(&self, unix: Option<UnixListener>, tls: Option<TcpListener>) -> Result<Option<Authn>, StartError> {

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use portcullis_broker_api::wire::generated::broker_server::BrokerServer;
 use portcullis_broker_api::{EndReason, EndSelector, Ended, ServerId};
+use portcullis_config::Config;
 use portcullis_identity::{Clock, Principal, ProviderName, SessionKey, Timestamp};
 use portcullis_keys::{Random, SealKeys};
+use portcullis_oidc::SetupError;
 use prometheus::Registry;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
@@ -21,6 +23,7 @@ use crate::listen;
 use crate::metrics::Metrics;
 use crate::queue::{Queue, Refusal};
 use crate::reader::{self, READS, Read};
+use crate::refresher::Refresher;
 use crate::service::BrokerService;
 use crate::state::Shared;
 use crate::storage::{Embedded, OpenError, Storage};
@@ -173,6 +176,14 @@ impl Broker {
     /// [`ServeError::Unavailable`].
     pub async fn sweep(&self) -> Result<(), ServeError> {
         self.service.writes.ask(|reply| Command::Sweep { reply }).await.map_err(unavailable)
+    }
+
+    /// What refreshes this broker's tokens at the providers of `config`, once it runs.
+    ///
+    /// # Errors
+    /// A provider's transport settings do not work.
+    pub fn refresher(&self, config: &Config) -> Result<Refresher, SetupError> {
+        Refresher::new(self.service.writes.clone(), Arc::clone(&self.service.shared.clock), config)
     }
 
     /// Makes `digest` what services are compared with from now on.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_broker_api::wire::{WireError, generated as proto};
-use portcullis_broker_api::{EndSelector, NewSession, wire};
+use portcullis_broker_api::{EndSelector, NewSession, Tokens, wire};
 use portcullis_identity::{Principal, ProviderName, SessionKey, Timestamp};
 
 /// What the index keeps of one session: enough to select and to end it, nothing of its claims.
@@ -20,6 +20,34 @@ pub(crate) struct Entry {
     pub(crate) expires_at: Timestamp,
     pub(crate) idle: Option<Duration>,
     pub(crate) last_used: Timestamp,
+    /// When the provider was last asked; a later use asks for a refresh.
+    pub(crate) asked_at: Timestamp,
+    /// When it is asked again, if the session is used; `None`: never.
+    pub(crate) refresh_at: Option<Timestamp>,
+    /// Refreshes that failed in a row.
+    pub(crate) attempts: u32,
+    /// Since when a refresh is under way.
+    pub(crate) refreshing: Option<Timestamp>,
+}
+
+/// How long before the end of an access token a refresh is due.
+const REFRESH_LEAD: Duration = Duration::from_secs(60);
+/// How often, where the provider does not say how long its access tokens live.
+const REFRESH_EVERY: Duration = Duration::from_secs(600);
+/// The least time between two refreshes, however short the tokens' life.
+const REFRESH_PAUSE: Duration = Duration::from_secs(10);
+/// After this long, a refresh whose end nobody told is no longer waited for. Longer than any refresh can take: two with
+/// one token would look like theft to the provider.
+const REFRESH_LOST: Duration = Duration::from_secs(1200);
+
+/// When tokens that came at `got` are to be refreshed; `None`: they cannot be.
+pub(crate) fn refresh_at(tokens: &Tokens, got: Timestamp) -> Option<Timestamp> {
+    tokens.refresh_token.as_ref()?;
+    let at = match tokens.expires_at {
+        Some(end) => end.saturating_sub(REFRESH_LEAD.min(end.since(got) / 5)),
+        None => got.saturating_add(REFRESH_EVERY),
+    };
+    Some(at.max(got.saturating_add(REFRESH_PAUSE)))
 }
 
 impl Entry {
@@ -35,7 +63,7 @@ impl Entry {
             acr: _,
             expires_at,
             idle,
-            tokens: _,
+            tokens,
         } = new;
         Self {
             principal: principal.clone(),
@@ -46,6 +74,10 @@ impl Entry {
             expires_at: *expires_at,
             idle: *idle,
             last_used,
+            asked_at: last_used,
+            refresh_at: refresh_at(tokens, last_used),
+            attempts: 0,
+            refreshing: None,
         }
     }
 
@@ -61,6 +93,10 @@ impl Entry {
             expires_at: session.expires_at,
             idle: session.idle,
             last_used: session.last_used,
+            asked_at: session.last_used,
+            refresh_at: None,
+            attempts: 0,
+            refreshing: None,
         })
     }
 
@@ -72,7 +108,16 @@ impl Entry {
     pub(crate) fn is_over(&self, now: Timestamp) -> bool {
         now >= self.deadline()
     }
+
+    /// Whether it was used since its provider was asked, and no answer is awaited.
+    fn awaits_refresh(&self) -> bool {
+        let awaited = self.refreshing.is_some_and(|since| self.last_used.since(since) < REFRESH_LOST);
+        self.last_used > self.asked_at && !awaited
+    }
 }
+
+/// Whose tokens are due.
+pub(crate) type DueEntry = (SessionKey, ProviderName, Principal);
 
 /// The index.
 #[derive(Debug, Default)]
@@ -82,6 +127,8 @@ pub(crate) struct Index {
     by_user: HashMap<Arc<str>, HashSet<SessionKey>>,
     by_provider_session: HashMap<(Arc<str>, Arc<str>), HashSet<SessionKey>>,
     deadlines: BTreeSet<(Timestamp, SessionKey)>,
+    /// Sessions that were used since their provider was last asked, by when the next refresh is due.
+    refreshes: BTreeSet<(Timestamp, SessionKey)>,
     redeemed: BTreeSet<(Timestamp, [u8; 16])>,
     farewells: BTreeSet<(Timestamp, SessionKey)>,
 }
@@ -106,6 +153,9 @@ impl Index {
             take(&mut self.by_provider_session, &name, key);
         }
         self.deadlines.remove(&(entry.deadline(), *key));
+        if let Some(at) = entry.refresh_at {
+            self.refreshes.remove(&(at, *key));
+        }
         Some(entry)
     }
 
@@ -117,11 +167,62 @@ impl Index {
         }
         let before = entry.deadline();
         entry.last_used = at;
+        if entry.awaits_refresh() {
+            self.refreshes.extend(entry.refresh_at.map(|due| (due, *key)));
+        }
         let after = entry.deadline();
         if before != after {
             self.deadlines.remove(&(before, *key));
             self.deadlines.insert((after, *key));
         }
+    }
+
+    /// A stored session's tokens are to be refreshed at `at`, once the session is used again.
+    pub(crate) fn refresh_stored(&mut self, key: &SessionKey, at: Option<Timestamp>) {
+        let Some(entry) = self.by_key.get_mut(key) else { return };
+        entry.asked_at = entry.last_used;
+        self.schedule(key, at);
+    }
+
+    /// A refresh is under way since `now`.
+    pub(crate) fn refresh_begun(&mut self, key: &SessionKey, now: Timestamp) {
+        let Some(entry) = self.by_key.get_mut(key) else { return };
+        entry.asked_at = now;
+        entry.refreshing = Some(now);
+        if let Some(at) = entry.refresh_at {
+            self.refreshes.remove(&(at, *key));
+        }
+    }
+
+    /// The provider has answered; it is asked again at `next`.
+    pub(crate) fn refreshed(&mut self, key: &SessionKey, next: Option<Timestamp>) {
+        let Some(entry) = self.by_key.get_mut(key) else { return };
+        entry.attempts = 0;
+        self.schedule(key, next);
+    }
+
+    /// A refresh has failed; the next one is at `at`.
+    pub(crate) fn refresh_later(&mut self, key: &SessionKey, at: Timestamp) {
+        let Some(entry) = self.by_key.get_mut(key) else { return };
+        entry.attempts = entry.attempts.saturating_add(1);
+        self.schedule(key, Some(at));
+    }
+
+    fn schedule(&mut self, key: &SessionKey, at: Option<Timestamp>) {
+        let Some(entry) = self.by_key.get_mut(key) else { return };
+        if let Some(before) = std::mem::replace(&mut entry.refresh_at, at) {
+            self.refreshes.remove(&(before, *key));
+        }
+        entry.refreshing = None;
+        if entry.awaits_refresh() {
+            self.refreshes.extend(at.map(|at| (at, *key)));
+        }
+    }
+
+    /// Up to `most` live sessions whose refresh is due at `now`, the longest due first.
+    pub(crate) fn refreshes_due(&self, now: Timestamp, most: usize) -> Vec<DueEntry> {
+        let live = |(_, key)| self.live(&key, now).map(|entry| (key, entry.provider.clone(), entry.principal.clone()));
+        due(&self.refreshes, now, usize::MAX).filter_map(live).take(most).collect()
     }
 
     pub(crate) fn note_redeemed(&mut self, id: [u8; 16], until: Timestamp) {

@@ -2,7 +2,8 @@
 //!
 //! One thread writes, with one durable commit for all that queued up during the last one; nothing is
 //! acknowledged before it is on disk. One thread reads. The gRPC service asks the two and never touches the
-//! store. The broker talks to no identity provider and knows nothing of cookies, routes or policies.
+//! store. A [`Refresher`] asks providers for new tokens while sessions are used. The broker knows nothing of cookies,
+//! routes or policies.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -35,6 +36,7 @@ mod permission;
 mod plan;
 mod queue;
 mod reader;
+mod refresher;
 mod service;
 mod state;
 mod storage;
@@ -43,4 +45,5 @@ mod watch;
 mod writer;
 
 pub use broker::{Broker, BrokerParts, BrokerStatus, ServeError, SessionSummary};
+pub use refresher::Refresher;
 pub use storage::{OpenError, StorageError};

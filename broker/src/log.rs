@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 
 use crate::storage::{LOG_ENTRIES, LogEntry, Logged};
 
-/// The newest ends, oldest first.
+/// The newest news, oldest first.
 #[derive(Debug)]
 pub(crate) struct Ring {
     entries: VecDeque<(u64, LogEntry)>,
     /// Every entry after this version is in the ring.
     floor: u64,
-    /// The newest version of the store, which need not be an end's.
+    /// The newest version of the store, which need not be news.
     head: u64,
 }
 
@@ -64,8 +64,9 @@ mod tests {
     use portcullis_identity::SessionKey;
 
     use super::*;
+    use crate::storage::News;
 
-    const ENTRY: LogEntry = LogEntry { key: SessionKey::from_bytes([7; 32]), reason: EndReason::Revoked };
+    const ENTRY: LogEntry = LogEntry { key: SessionKey::from_bytes([7; 32]), news: News::Ended(EndReason::Revoked) };
 
     fn versions(page: Page) -> Option<(Vec<u64>, u64)> {
         match page {

@@ -1,5 +1,7 @@
 //! What each command writes, and what follows once it is written.
 
+mod refresh;
+
 use portcullis_broker_api::wire::generated as proto;
 use portcullis_broker_api::{EndReason, EndSelector, Ended, LogoutHint, NewSession, wire};
 use portcullis_identity::{SessionKey, Timestamp};
@@ -10,8 +12,11 @@ use crate::metrics::RedeemResult;
 use crate::queue::{Refusal, Reply, answer, store_failed};
 use crate::reader;
 use crate::state::{Known, Shared, instant};
-use crate::storage::{Change, Expect, Kind, LogEntry, Outcome, Storage, Write};
+use crate::storage::{Change, Expect, Kind, LogEntry, News, Outcome, Storage, Write};
 use crate::writer::Hints;
+
+use refresh::{Begin, Finish};
+pub(crate) use refresh::{Due, Facts, RefreshOutcome, Sureness};
 
 /// How long what a sign-out needs is kept after somebody else than authn ended the session.
 const FAREWELL: Duration = Duration::from_secs(600);
@@ -70,6 +75,10 @@ pub(crate) enum Step {
         hint: Option<LogoutHint>,
         reply: Reply<Vec<Ended>>,
     },
+    /// Refreshes that begin.
+    Begin(Begin),
+    /// A refresh that is over.
+    Finish(Finish),
     Sweep {
         ends: Vec<End>,
         spent: Vec<(Timestamp, [u8; 16])>,
@@ -94,6 +103,8 @@ pub(crate) enum Settled {
     Redeemed { key: SessionKey, spent: bool, reply: Reply<Redeem> },
     Touched { reply: Reply<()> },
     Ended { ended: Vec<Ended>, reason: EndReason, reply: Option<Reply<Vec<Ended>>> },
+    Begun { dues: Vec<Due>, reply: Reply<Vec<Due>> },
+    Finished { ended: Vec<Ended>, reply: Reply<()> },
 }
 
 type Planned = Option<(Step, Vec<Change>)>;
@@ -104,7 +115,7 @@ impl Plan<'_> {
         let id = new.key.as_bytes().to_vec();
         let writes = vec![
             put(Kind::Session, id.clone(), Expect::Absent, vault.seal_session(&new, self.now)),
-            put(Kind::Tokens, id, Expect::Anything, vault.seal_tokens(&new)),
+            put(Kind::Tokens, id, Expect::Anything, vault.seal_tokens(&new.key, &new.tokens)),
         ];
         Some((Step::Create { new, now: self.now, reply }, vec![Change { writes, log: None }]))
     }
@@ -193,6 +204,7 @@ impl Plan<'_> {
                 delete(Kind::Session, id.clone(), Expect::Present),
                 delete(Kind::Tokens, id.clone(), Expect::Anything),
                 delete(Kind::Use, id.clone(), Expect::Anything),
+                delete(Kind::Refreshing, id.clone(), Expect::Anything),
             ];
             let (hint, farewell) = match hints {
                 None => (None, None),
@@ -205,7 +217,7 @@ impl Plan<'_> {
                     (None, Some(until))
                 }
             };
-            changes.push(Change { writes, log: Some(LogEntry { key, reason }) });
+            changes.push(Change { writes, log: Some(LogEntry { key, news: News::Ended(reason) }) });
             ends.push(End { key, hint, farewell });
         }
         Ok((ends, changes))
@@ -280,6 +292,8 @@ impl Step {
                 answer(reply, Ok(ended.into_iter().collect()));
                 Settled::Ended { ended: Vec::new(), reason: EndReason::SignedOut, reply: None }
             }
+            Self::Begin(begin) => begin.apply(outcomes, known),
+            Self::Finish(finish) => finish.apply(outcomes, known),
             Self::Sweep { ends, spent, farewells } => {
                 spent.into_iter().for_each(|(until, id)| known.index.forget_redeemed(id, until));
                 farewells.into_iter().for_each(|(until, key)| known.index.forget_farewell(key, until));
@@ -298,6 +312,8 @@ impl Step {
             Self::End { ends: _, reason: _, reply } | Self::Farewell { key: _, until: _, hint: _, reply } => {
                 answer(reply, Err(refusal));
             }
+            Self::Begin(Begin { dues: _, unread: _, now: _, reply }) => answer(reply, Err(refusal)),
+            Self::Finish(Finish { reply, .. }) => answer(reply, Err(refusal)),
             Self::Sweep { ends: _, spent: _, farewells: _ } => {}
         }
     }
@@ -327,6 +343,11 @@ impl Settled {
                 answer(reply, Ok(Redeem::AlreadyRedeemed));
             }
             Self::Touched { reply } => answer(reply, Ok(())),
+            Self::Begun { dues, reply } => answer(reply, Ok(dues)),
+            Self::Finished { ended, reply } => {
+                ended.iter().for_each(|_| shared.metrics.ended(EndReason::Provider));
+                answer(reply, Ok(()));
+            }
             Self::Ended { ended, reason, reply } => {
                 ended.iter().for_each(|_| shared.metrics.ended(reason));
                 if let Some(reply) = reply {
@@ -343,7 +364,7 @@ fn apply_ends(ends: Vec<End>, reason: EndReason, outcomes: &[Outcome], known: &m
     for (End { key, hint, farewell }, outcome) in ends.into_iter().zip(outcomes) {
         let Some(version) = applied(*outcome) else { continue };
         known.index.remove(&key);
-        known.ring.push(version, LogEntry { key, reason });
+        known.ring.push(version, LogEntry { key, news: News::Ended(reason) });
         if let Some(until) = farewell {
             known.index.note_farewell(key, until);
         }

@@ -116,7 +116,7 @@ impl broker_server::Broker for BrokerService {
         } else {
             Some((ServerId::from_bytes(&server_id).map_err(|error| self.malformed(&error))?, version))
         };
-        let stream = watch::follow(Arc::clone(&self.shared), cursor, self.stop.clone());
+        let stream = watch::follow(Arc::clone(&self.shared), self.reads.clone(), cursor, self.stop.clone());
         Ok(Response::new(Box::pin(stream)))
     }
 

@@ -6,7 +6,7 @@ use portcullis_broker_api::ServerId;
 use portcullis_identity::Clock;
 use tokio::sync::watch;
 
-use crate::index::{Entry, Index};
+use crate::index::{Entry, Index, refresh_at};
 use crate::log::Ring;
 use crate::metrics::Metrics;
 use crate::storage::{Kind, OpenError, Storage, StorageError};
@@ -108,6 +108,14 @@ fn load_index(storage: &dyn Storage, vault: &Vault) -> Result<Index, OpenError> 
     })?;
     storage.scan(Kind::Use, &mut |id, stored| {
         index.touch(&session_key(id, Kind::Use)?, instant(&stored.value, Kind::Use)?.0);
+        Ok(())
+    })?;
+    storage.scan(Kind::Tokens, &mut |id, stored| {
+        let key = session_key(id, Kind::Tokens)?;
+        // Tokens that do not open are no reason not to start: the session lives without them.
+        let tokens = vault.open_tokens(&key, &stored.value).ok();
+        let made = index.get(&key).map(|entry| entry.authenticated_at);
+        index.refresh_stored(&key, tokens.zip(made).and_then(|(tokens, made)| refresh_at(&tokens, made)));
         Ok(())
     })?;
     storage.scan(Kind::Redeemed, &mut |id, stored| {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use portcullis_broker_api::wire::{WireError, generated as proto};
-use portcullis_broker_api::{LogoutHint, NewSession, wire};
+use portcullis_broker_api::{LogoutHint, NewSession, Tokens, wire};
 use portcullis_identity::{SessionKey, Timestamp};
 use portcullis_keys::{KeyId, Random, SealError, SealKeys};
 use prost::Message;
@@ -51,8 +51,13 @@ impl Vault {
         self.seal(Kind::Session, &new.key, &wire::session_message(new, last_used))
     }
 
-    pub(crate) fn seal_tokens(&self, new: &NewSession) -> Vec<u8> {
-        self.seal(Kind::Tokens, &new.key, &wire::tokens_message(&new.tokens))
+    /// A session that was opened before, with what has changed.
+    pub(crate) fn reseal_session(&self, key: &SessionKey, session: &proto::Session) -> Vec<u8> {
+        self.seal(Kind::Session, key, session)
+    }
+
+    pub(crate) fn seal_tokens(&self, key: &SessionKey, tokens: &Tokens) -> Vec<u8> {
+        self.seal(Kind::Tokens, key, &wire::tokens_message(tokens))
     }
 
     pub(crate) fn seal_farewell(&self, key: &SessionKey, hint: &LogoutHint) -> Vec<u8> {
@@ -65,11 +70,7 @@ impl Vault {
         self.open(Kind::Session, key, sealed)
     }
 
-    pub(crate) fn open_tokens(
-        &self,
-        key: &SessionKey,
-        sealed: &[u8],
-    ) -> Result<portcullis_broker_api::Tokens, VaultError> {
+    pub(crate) fn open_tokens(&self, key: &SessionKey, sealed: &[u8]) -> Result<Tokens, VaultError> {
         Ok(wire::tokens(self.open(Kind::Tokens, key, sealed)?)?)
     }
 

@@ -13,8 +13,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::log::Page;
+use crate::queue::Queue;
+use crate::reader::Read;
 use crate::state::Shared;
-use crate::storage::LogEntry;
+use crate::storage::{LogEntry, News};
 
 /// How often a follower hears that the broker lives.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -27,7 +29,10 @@ struct Follower {
     head: watch::Receiver<u64>,
     stop: CancellationToken,
     cursor: u64,
-    ready: VecDeque<proto::WatchEvent>,
+    reads: Queue<Read>,
+    start: Option<proto::WatchEvent>,
+    /// What is told next.
+    ready: VecDeque<(u64, LogEntry)>,
     /// When the next heartbeat is due, if nothing else is said before.
     beat: Instant,
     // Counts this follower for as long as its stream lives.
@@ -38,6 +43,7 @@ struct Follower {
 /// follower is too slow for the ring: it comes back and is told to start over.
 pub(crate) fn follow(
     shared: Arc<Shared>,
+    reads: Queue<Read>,
     cursor: Option<(ServerId, u64)>,
     stop: CancellationToken,
 ) -> impl Stream<Item = Result<proto::WatchEvent, Status>> {
@@ -52,8 +58,9 @@ pub(crate) fn follow(
     };
     let cursor = resumes.unwrap_or_else(|| shared.known().ring.head());
     let start = proto::Start { server_id: shared.server.as_bytes().to_vec(), reset: resumes.is_none() };
-    let ready = VecDeque::from([event(cursor, Some(proto::watch_event::Event::Start(start)))]);
-    let follower = Follower { shared, head, stop, cursor, ready, beat: Instant::now() + HEARTBEAT, _counted: counted };
+    let start = Some(event(cursor, Some(proto::watch_event::Event::Start(start))));
+    let (ready, beat) = (VecDeque::new(), Instant::now() + HEARTBEAT);
+    let follower = Follower { shared, head, stop, cursor, reads, start, ready, beat, _counted: counted };
     stream::unfold(follower, async |mut follower| {
         let event = follower.next().await?;
         Some((Ok(event), follower))
@@ -63,7 +70,11 @@ pub(crate) fn follow(
 impl Follower {
     async fn next(&mut self) -> Option<proto::WatchEvent> {
         loop {
-            if let Some(event) = self.ready.pop_front() {
+            if let Some(start) = self.start.take() {
+                return Some(start);
+            }
+            if let Some((version, entry)) = self.ready.pop_front() {
+                let event = self.told(version, entry).await?;
                 self.beat = Instant::now() + HEARTBEAT;
                 return Some(event);
             }
@@ -86,13 +97,29 @@ impl Follower {
         }
     }
 
+    /// A change is told with the session as it is by now, or as a mere beat if it has ended since, which a later entry
+    /// tells. `None`: it cannot be read, and the follower comes back for it.
+    async fn told(&self, version: u64, LogEntry { key, news }: LogEntry) -> Option<proto::WatchEvent> {
+        use proto::watch_event::Event;
+        let told = match news {
+            News::Ended(reason) => {
+                let reason = wire::reason_message(reason).into();
+                Some(Event::Ended(proto::EndedEvent { key: key.as_bytes().to_vec(), reason }))
+            }
+            News::Changed => {
+                let answer = self.reads.ask(|reply| Read::Fetch { keys: vec![key], reply }).await.ok()?;
+                answer.session.into_iter().next().map(Event::Changed)
+            }
+        };
+        Some(event(version, told))
+    }
+
     /// Takes the next page; `None`: the cursor fell off the ring.
     fn read(&mut self) -> Option<()> {
         let Page::Entries { entries, head } = self.shared.known().ring.after(self.cursor, PAGE) else { return None };
         let whole = entries.len() < PAGE;
-        for (version, LogEntry { key, reason }) in entries {
-            let ended = proto::EndedEvent { key: key.as_bytes().to_vec(), reason: wire::reason_message(reason).into() };
-            self.ready.push_back(event(version, Some(proto::watch_event::Event::Ended(ended))));
+        for (version, entry) in entries {
+            self.ready.push_back((version, entry));
             self.cursor = version;
         }
         if whole {
@@ -134,7 +161,7 @@ mod tests {
     use crate::storage::{Change, LOG_ENTRIES, Memory, Storage as _};
     use crate::vault::Vault;
 
-    const END: LogEntry = LogEntry { key: SessionKey::from_bytes([7; 32]), reason: EndReason::Revoked };
+    const END: LogEntry = LogEntry { key: SessionKey::from_bytes([7; 32]), news: News::Ended(EndReason::Revoked) };
 
     fn shared() -> Arc<Shared> {
         let storage = Memory::new([1; 16]);
@@ -155,7 +182,7 @@ mod tests {
 
     async fn reset_from(shared: &Arc<Shared>, version: u64) -> bool {
         let cursor = Some((shared.server, version));
-        let mut stream = Box::pin(follow(Arc::clone(shared), cursor, CancellationToken::new()));
+        let mut stream = Box::pin(follow(Arc::clone(shared), Queue::new(1).0, cursor, CancellationToken::new()));
         match stream.next().await.unwrap().unwrap().event {
             Some(proto::watch_event::Event::Start(start)) => start.reset,
             other => panic!("{other:?}"),
@@ -173,7 +200,7 @@ mod tests {
     async fn a_follower_who_falls_off_the_ring_loses_its_stream() {
         let shared = shared();
         let cursor = Some((shared.server, shared.head()));
-        let mut slow = Box::pin(follow(Arc::clone(&shared), cursor, CancellationToken::new()));
+        let mut slow = Box::pin(follow(Arc::clone(&shared), Queue::new(1).0, cursor, CancellationToken::new()));
         slow.next().await.unwrap().unwrap();
         (0..=LOG_ENTRIES).for_each(|_| end(&shared));
         assert!(slow.next().await.is_none());
@@ -184,7 +211,7 @@ mod tests {
         let shared = shared();
         let head = shared.head();
         let cursor = Some((shared.server, head));
-        let mut stream = Box::pin(follow(Arc::clone(&shared), cursor, CancellationToken::new()));
+        let mut stream = Box::pin(follow(Arc::clone(&shared), Queue::new(1).0, cursor, CancellationToken::new()));
         stream.next().await.unwrap().unwrap();
         let commits = async {
             for version in head + 1.. {
@@ -207,7 +234,7 @@ mod tests {
     async fn a_follower_behind_by_many_pages_reads_every_one() {
         let shared = shared();
         let cursor = Some((shared.server, 1));
-        let stream = follow(Arc::clone(&shared), cursor, CancellationToken::new());
+        let stream = follow(Arc::clone(&shared), Queue::new(1).0, cursor, CancellationToken::new());
         let events: Vec<_> = stream.take(LOG_ENTRIES + 1).map(|event| event.unwrap().version).collect().await;
         assert!(events.windows(2).skip(1).all(|pair| pair[1] == pair[0] + 1));
         assert_eq!(events.last(), Some(&shared.head()));

@@ -10,7 +10,7 @@ use portcullis_broker_api::{EndReason, EndSelector, Ended, NewSession};
 use portcullis_identity::{SessionKey, Timestamp};
 use tokio::time::Instant;
 
-use crate::plan::{Plan, Redeem, Step};
+use crate::plan::{Due, Plan, Redeem, RefreshOutcome, Step};
 use crate::queue::{Refusal, Reply, answer, store_failed};
 use crate::state::{Known, Shared, count};
 use crate::storage::{Change, Outcome, Storage};
@@ -44,6 +44,17 @@ pub(crate) enum Command {
         reason: EndReason,
         hints: Hints,
         reply: Reply<Vec<Ended>>,
+    },
+    /// Marks sessions whose tokens are due, and names them.
+    BeginRefreshes {
+        most: usize,
+        reply: Reply<Vec<Due>>,
+    },
+    /// Writes how a refresh went, by its mark.
+    FinishRefresh {
+        mark: (SessionKey, u64),
+        outcome: RefreshOutcome,
+        reply: Reply<()>,
     },
     /// Ends what is over now, without waiting for the next look.
     Sweep {
@@ -134,6 +145,16 @@ impl Writer {
                     }
                 }
                 let plan = self.plan().end(&selector, reason, hints, reply);
+                self.add(plan);
+            }
+            Command::BeginRefreshes { most, reply } => {
+                self.commit();
+                let plan = self.plan().begin_refreshes(most, reply);
+                self.add(plan);
+            }
+            Command::FinishRefresh { mark, outcome, reply } => {
+                self.settle_for(&[mark.0]);
+                let plan = self.plan().finish_refresh(mark, outcome, reply);
                 self.add(plan);
             }
             Command::Sweep { reply } => {

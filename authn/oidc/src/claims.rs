@@ -75,6 +75,15 @@ impl RawClaims {
         id_token
     }
 
+    /// The session's claims where userinfo is newer than the ID token: what it says counts.
+    pub(crate) fn updated(mut id_token: Self, userinfo: Self) -> Self {
+        if ADDRESS_PAIR.iter().any(|name| userinfo.0.contains_key(*name)) {
+            id_token.0.retain(|name, _value| !ADDRESS_PAIR.contains(&name.as_str()));
+        }
+        id_token.0.retain(|name, _value| OF_THE_ID_TOKEN.contains(&name.as_str()) || !userinfo.0.contains_key(name));
+        Self::merged(id_token, userinfo)
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }

@@ -86,7 +86,7 @@ pub(crate) fn check_issuer(callback: &Callback<'_>, known: &Known) -> Result<(),
 pub(crate) struct TokenAnswer {
     pub(crate) access_token: SecretText,
     pub(crate) refresh_token: Option<SecretText>,
-    pub(crate) id_token: SecretText,
+    pub(crate) id_token: Option<SecretText>,
     pub(crate) expires_in: Option<Duration>,
 }
 
@@ -144,7 +144,7 @@ pub(crate) fn read_token_answer(answer: &http::Response<Vec<u8>>) -> Result<Toke
     Ok(TokenAnswer {
         access_token: SecretText::new(access_token),
         refresh_token: refresh_token.filter(|token| !token.is_empty()).map(SecretText::new),
-        id_token: SecretText::new(id_token.ok_or(ExchangeError::NoIdToken)?),
+        id_token: id_token.map(SecretText::new),
         expires_in: expires_in.map(|value| seconds(&value)).transpose()?,
     })
 }

@@ -19,7 +19,8 @@ pub const PROVIDER_LEEWAY: Duration = Duration::from_secs(60);
 pub(crate) struct Expected<'a> {
     pub(crate) issuer: &'a str,
     pub(crate) client_id: &'a str,
-    pub(crate) nonce: &'a str,
+    /// `None`: any, or none; a refresh has none of its own (OpenID Connect Core 12.2).
+    pub(crate) nonce: Option<&'a str>,
     pub(crate) access_token: &'a str,
     pub(crate) needs: &'a Needs,
     pub(crate) now: Timestamp,
@@ -92,6 +93,12 @@ impl IdTokenError {
         matches!(self, Self::UnknownKey | Self::Signature)
     }
 
+    /// Whether it is another issuer's, another client's or nobody's, rather than one that cannot be checked now: unknown
+    /// keys and wrong clocks are troubles of the provider, or ours.
+    pub(crate) const fn is_for_somebody_else(self) -> bool {
+        matches!(self, Self::Issuer | Self::Audience | Self::AuthorizedParty | Self::Subject)
+    }
+
     /// Whether the sign-in itself is sound and only falls short of what was asked for.
     #[must_use]
     pub const fn is_unmet_need(self) -> bool {
@@ -111,8 +118,11 @@ pub(crate) fn check(token: &str, keys: &CoreJsonWebKeySet, expected: &Expected<'
             .set_other_audience_verifier_fn(|_audience| true)
             // Times are judged below, with leeway; the epoch is before every `exp`.
             .set_time_fn(Default::default);
-    let nonce = Nonce::new(expected.nonce.to_owned());
-    let claims = id_token.claims(&verifier, &nonce).map_err(cause)?;
+    let claims = match expected.nonce {
+        Some(nonce) => id_token.claims(&verifier, &Nonce::new(nonce.to_owned())),
+        None => id_token.claims(&verifier, |_: Option<&Nonce>| Ok(())),
+    };
+    let claims = claims.map_err(cause)?;
     audience(claims, expected)?;
     times(claims, expected)?;
     access_token_hash(&id_token, claims, &verifier, expected)?;

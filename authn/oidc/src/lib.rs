@@ -21,6 +21,7 @@ mod exchange;
 mod id_token;
 mod metadata;
 mod observe;
+mod refresh;
 mod relying_party;
 mod settings;
 mod signature;
@@ -38,5 +39,6 @@ pub use error::{
 pub use exchange::{Callback, Identity, Tokens};
 pub use id_token::{IdTokenError, PROVIDER_LEEWAY};
 pub use observe::{Call, CallObserver, CallOutcome, ProviderStatus, Unobserved};
+pub use refresh::{Held, RefreshError, Refreshed, RefreshedFacts, RefreshedTokens};
 pub use relying_party::{Account, AuthorizationRequest, LogoutRequest, RelyingParty};
 pub use transport::CallError;

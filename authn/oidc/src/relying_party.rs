@@ -6,14 +6,16 @@ use std::time::Duration;
 use openidconnect::{PkceCodeChallenge, PkceCodeVerifier};
 use portcullis_config::Provider;
 use portcullis_identity::{Clock, Needs, Principal, ProviderName};
+use tokio::time::timeout;
 use url::Url;
 
-use crate::claims::{RawClaims, map};
+use crate::claims::{Mapped, RawClaims, map};
 use crate::discovery::{Discovery, Known};
 use crate::error::{DiscoveryError, ExchangeError, RevokeError, SetupError};
 use crate::exchange::{Callback, Identity, TokenAnswer, Tokens, check_issuer, client_request, read_token_answer};
 use crate::id_token::{Checked, Expected, check};
 use crate::observe::{Call, CallObserver, ProviderStatus};
+use crate::refresh::{self, Held, RefreshError, Refreshed, RefreshedFacts, RefreshedTokens, of_answer};
 use crate::settings::Settings;
 use crate::transport::Transport;
 use crate::userinfo;
@@ -33,6 +35,9 @@ const OWN_PARAMETERS: [&str; 12] = [
     "scope",
     "state",
 ];
+
+/// How long a refresh may take before the token endpoint is asked, and again after it has answered.
+const REFRESH_STAGE: Duration = Duration::from_secs(300);
 
 /// What one sign-in sends to the provider.
 #[derive(Clone, Copy)]
@@ -166,10 +171,13 @@ impl RelyingParty {
         let mut known = self.discovery.known(&self.transport).await?;
         check_issuer(&callback, &known)?;
         let answer = self.spend(&callback, &known).await?;
-        let checked = self.checked(&callback, &answer, &mut known).await?;
-        let id_token_claims = RawClaims::of_verified_token(answer.id_token.expose())?;
+        let id_token = answer.id_token.ok_or(ExchangeError::NoIdToken)?;
+        let access_token = answer.access_token;
+        let proof = Proof { id_token: id_token.expose(), access_token: access_token.expose() };
+        let checked = self.checked(proof, Some(callback.nonce), callback.needs, &mut known).await?;
+        let id_token_claims = RawClaims::of_verified_token(id_token.expose())?;
         let provider_session = id_token_claims.text("sid").map(Into::into);
-        let userinfo = self.userinfo(&answer, &checked, &known).await?;
+        let userinfo = self.userinfo(access_token.expose(), &checked.subject, &known).await?;
         let claims = RawClaims::merged(id_token_claims, userinfo);
         let mapped = map(&claims, &self.settings.claims)?;
         let now = self.clock.now();
@@ -184,11 +192,67 @@ impl RelyingParty {
             groups: mapped.groups,
             tokens: Tokens {
                 expires_at: answer.expires_in.map(|span: Duration| now.saturating_add(span)),
-                access_token: answer.access_token,
+                access_token,
                 refresh_token: answer.refresh_token,
-                id_token: answer.id_token,
+                id_token,
             },
         })
+    }
+
+    /// Gets new tokens for a session, and what the provider says of its person by now.
+    ///
+    /// # Errors
+    /// There are no new tokens: [`RefreshError`] tells what became of the old ones. An error after the tokens came is
+    /// in [`Refreshed::facts`], so that a new refresh token is never lost by it.
+    pub async fn refresh(&self, held: Held<'_>) -> Result<Refreshed, RefreshError> {
+        let known = timeout(REFRESH_STAGE, self.discovery.known(&self.transport)).await;
+        let mut known = known.map_err(|_elapsed| RefreshError::Late)??;
+        if known.metadata.issuer != held.issuer {
+            return Err(RefreshError::OtherIssuer);
+        }
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", held.refresh_token)];
+        let metadata = &known.metadata;
+        let request = client_request(&metadata.token_endpoint, &self.settings.client, metadata.client_auth, &fields)
+            .map_err(RefreshError::Call)?;
+        let answer = self.transport.send(Call::Token, request).await.map_err(RefreshError::Call)?;
+        let answer = read_token_answer(&answer).map_err(of_answer)?;
+        let now = self.clock.now();
+        let mut tokens = RefreshedTokens {
+            expires_at: answer.expires_in.map(|span: Duration| now.saturating_add(span)),
+            access_token: answer.access_token,
+            refresh_token: answer.refresh_token,
+            id_token: answer.id_token,
+        };
+        let facts = timeout(REFRESH_STAGE, self.refreshed(held, &tokens, &mut known)).await;
+        let facts = facts.unwrap_or(Err(RefreshError::Late));
+        if facts.as_ref().is_err_and(RefreshError::leaves_id_token_unchecked) {
+            tokens.id_token = None;
+        }
+        Ok(Refreshed { tokens, facts })
+    }
+
+    async fn refreshed(
+        &self,
+        held: Held<'_>,
+        tokens: &RefreshedTokens,
+        known: &mut Arc<Known>,
+    ) -> Result<Option<RefreshedFacts>, RefreshError> {
+        let new = tokens.id_token.as_ref().map(|token| token.expose());
+        if let Some(id_token) = new {
+            let proof = Proof { id_token, access_token: tokens.access_token.expose() };
+            let checked = self.checked(proof, None, &Needs::default(), known).await.map_err(of_answer)?;
+            // OpenID Connect Core 12.2: `sub` must be the same.
+            if checked.subject != held.subject {
+                return Err(RefreshError::OtherSubject);
+            }
+        }
+        if new.is_none() && known.metadata.userinfo_endpoint.is_none() {
+            return Ok(None);
+        }
+        let userinfo = self.userinfo(tokens.access_token.expose(), held.subject, known).await.map_err(of_answer)?;
+        let claims = refresh::claims(new, held.id_token, userinfo)?;
+        let Mapped { claims_json, email, name, groups } = map(&claims, &self.settings.claims)?;
+        Ok(Some(RefreshedFacts { claims_json, email, name, groups }))
     }
 
     /// Where to send the browser to sign out at the provider too; `None` if it offers no such place or is
@@ -271,20 +335,21 @@ impl RelyingParty {
     /// Checks the ID token; once more with newer keys if the provider may have rotated them.
     async fn checked(
         &self,
-        callback: &Callback<'_>,
-        answer: &TokenAnswer,
+        proof: Proof<'_>,
+        nonce: Option<&str>,
+        needs: &Needs,
         known: &mut Arc<Known>,
     ) -> Result<Checked, ExchangeError> {
         let attempt = |known: &Known| {
             let expected = Expected {
                 issuer: &known.metadata.issuer,
                 client_id: &self.settings.client.id,
-                nonce: callback.nonce,
-                access_token: answer.access_token.expose(),
-                needs: callback.needs,
+                nonce,
+                access_token: proof.access_token,
+                needs,
                 now: self.clock.now(),
             };
-            check(answer.id_token.expose(), &known.keys, &expected)
+            check(proof.id_token, &known.keys, &expected)
         };
         match attempt(known) {
             Err(error) if error.may_be_rotation() => {
@@ -296,18 +361,20 @@ impl RelyingParty {
         }
     }
 
-    async fn userinfo(
-        &self,
-        answer: &TokenAnswer,
-        checked: &Checked,
-        known: &Known,
-    ) -> Result<RawClaims, ExchangeError> {
+    async fn userinfo(&self, access_token: &str, subject: &str, known: &Known) -> Result<RawClaims, ExchangeError> {
         let Some(endpoint) = &known.metadata.userinfo_endpoint else {
             return Ok(RawClaims::default());
         };
-        let told = userinfo::fetch(endpoint, answer.access_token.expose(), &self.transport).await?;
-        Ok(userinfo::read(&told, known, &self.settings.client.id, &checked.subject)?)
+        let told = userinfo::fetch(endpoint, access_token, &self.transport).await?;
+        Ok(userinfo::read(&told, known, &self.settings.client.id, subject)?)
     }
+}
+
+/// An ID token and the access token it came with.
+#[derive(Clone, Copy)]
+struct Proof<'a> {
+    id_token: &'a str,
+    access_token: &'a str,
 }
 
 /// `max_age=0` and `prompt=login` are the same wish; providers honour one or the other.

@@ -3,7 +3,7 @@
 use portcullis_broker_api::EndReason;
 use portcullis_identity::SessionKey;
 
-use super::{Change, Expect, Kind, LOG_ENTRIES, LogEntry, Outcome, Storage, Stored, Write};
+use super::{Change, Expect, Kind, LOG_ENTRIES, LogEntry, News, Outcome, Storage, Stored, Write};
 
 /// The whole suite on one new, empty engine.
 pub(crate) fn check(storage: &dyn Storage) {
@@ -27,7 +27,10 @@ fn one(kind: Kind, id: &[u8], expect: Expect, value: Option<&[u8]>) -> Change {
 fn end(number: u64) -> Change {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&number.to_be_bytes());
-    Change { writes: vec![], log: Some(LogEntry { key: SessionKey::from_bytes(key), reason: EndReason::Revoked }) }
+    Change {
+        writes: vec![],
+        log: Some(LogEntry { key: SessionKey::from_bytes(key), news: News::Ended(EndReason::Revoked) }),
+    }
 }
 
 fn new_store_is_empty(storage: &dyn Storage) {

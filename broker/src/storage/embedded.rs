@@ -13,8 +13,8 @@ use redb::{
 };
 
 use super::{
-    Change, Expect, Kind, LOG_ENTRIES, LogEntry, Logged, OpenError, Outcome, Storage, StorageError, Stored, Visit,
-    Write,
+    Change, Expect, Kind, LOG_ENTRIES, LogEntry, Logged, News, OpenError, Outcome, Storage, StorageError, Stored,
+    Visit, Write,
 };
 
 /// The form of the store; another number is another program's.
@@ -60,7 +60,10 @@ impl Embedded {
             }
         })?;
         let server = match format_of(&database)? {
-            Found::Store { server } => server,
+            Found::Store { server } => {
+                complete(&database)?;
+                server
+            }
             Found::Nothing => make(&database, random)?,
             Found::Other(found) => {
                 return Err(OpenError::Foreign { path: path.to_owned(), expected: FORMAT, found });
@@ -157,6 +160,16 @@ fn format_of(database: &Database) -> Result<Found, StorageError> {
     let server =
         server.and_then(|bytes| bytes.value().try_into().ok()).ok_or(StorageError::Malformed { kind: "server" })?;
     Ok(Found::Store { server })
+}
+
+/// Adds the tables of kinds that the store's maker did not know.
+fn complete(database: &Database) -> Result<(), StorageError> {
+    let mut transaction = database.begin_write().map_err(StorageError::engine)?;
+    transaction.set_quick_repair(true);
+    for kind in Kind::ALL {
+        transaction.open_table(records(kind)).map_err(StorageError::engine)?;
+    }
+    transaction.commit().map_err(StorageError::engine)
 }
 
 /// Writes a new store's tables and its id.
@@ -261,28 +274,30 @@ fn number(bytes: Option<&[u8]>) -> Result<u64, StorageError> {
 }
 
 fn encoded(entry: LogEntry) -> Vec<u8> {
-    let LogEntry { key, reason } = entry;
+    let LogEntry { key, news } = entry;
     let mut bytes = key.as_bytes().to_vec();
-    bytes.push(match reason {
-        EndReason::SignedOut => 1,
-        EndReason::Provider => 2,
-        EndReason::Revoked => 3,
-        EndReason::Replaced => 4,
-        EndReason::Expired => 5,
+    bytes.push(match news {
+        News::Ended(EndReason::SignedOut) => 1,
+        News::Ended(EndReason::Provider) => 2,
+        News::Ended(EndReason::Revoked) => 3,
+        News::Ended(EndReason::Replaced) => 4,
+        News::Ended(EndReason::Expired) => 5,
+        News::Changed => 6,
     });
     bytes
 }
 
 fn decoded(bytes: &[u8]) -> Result<LogEntry, StorageError> {
     let malformed = StorageError::Malformed { kind: "log" };
-    let Some((key, [reason])) = bytes.split_first_chunk::<32>() else { return Err(malformed) };
-    let reason = match reason {
-        1 => EndReason::SignedOut,
-        2 => EndReason::Provider,
-        3 => EndReason::Revoked,
-        4 => EndReason::Replaced,
-        5 => EndReason::Expired,
+    let Some((key, [news])) = bytes.split_first_chunk::<32>() else { return Err(malformed) };
+    let news = match news {
+        1 => News::Ended(EndReason::SignedOut),
+        2 => News::Ended(EndReason::Provider),
+        3 => News::Ended(EndReason::Revoked),
+        4 => News::Ended(EndReason::Replaced),
+        5 => News::Ended(EndReason::Expired),
+        6 => News::Changed,
         _ => return Err(malformed),
     };
-    Ok(LogEntry { key: SessionKey::from_bytes(*key), reason })
+    Ok(LogEntry { key: SessionKey::from_bytes(*key), news })
 }

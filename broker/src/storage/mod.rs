@@ -19,7 +19,7 @@ pub(crate) use embedded::Embedded;
 #[cfg(test)]
 pub(crate) use memory::Memory;
 
-/// The ends that an engine remembers for followers who were away; also the size of the broker's ring.
+/// The news that an engine remembers for followers who were away; also the size of the broker's ring.
 pub(crate) const LOG_ENTRIES: usize = 65_536;
 
 /// The kinds of records; each is a table of its own.
@@ -35,10 +35,13 @@ pub(crate) enum Kind {
     Redeemed,
     /// What a sign-out at the provider needs of a session that ended, sealed, by its key.
     Farewell,
+    /// A refresh at the provider that was begun, by the session's key: when. One that is still there was interrupted.
+    Refreshing,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] = [Self::Session, Self::Tokens, Self::Use, Self::Redeemed, Self::Farewell];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Session, Self::Tokens, Self::Use, Self::Redeemed, Self::Farewell, Self::Refreshing];
 
     /// The name in table names and in what a value is sealed for.
     pub(crate) const fn name(self) -> &'static str {
@@ -48,6 +51,7 @@ impl Kind {
             Self::Use => "use",
             Self::Redeemed => "redeemed",
             Self::Farewell => "farewell",
+            Self::Refreshing => "refreshing",
         }
     }
 }
@@ -97,11 +101,20 @@ pub(crate) struct Change {
     pub(crate) log: Option<LogEntry>,
 }
 
-/// A session is over.
+/// Something new about a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LogEntry {
     pub(crate) key: SessionKey,
-    pub(crate) reason: EndReason,
+    pub(crate) news: News,
+}
+
+/// What is new about a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// It is over.
+    Ended(EndReason),
+    /// It has a newer version.
+    Changed,
 }
 
 /// What became of a change.

@@ -34,6 +34,24 @@ fn embedded_store_is_private_and_keeps_id_version_and_records() {
 }
 
 #[test]
+fn a_store_from_before_a_kind_of_record_opens_and_holds_it_from_then_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    drop(Embedded::open(&path, &SystemRandom).unwrap());
+    let older = redb::Database::open(&path).unwrap();
+    let transaction = older.begin_write().unwrap();
+    let table = redb::TableDefinition::<&[u8], (u64, &[u8])>::new(Kind::Refreshing.name());
+    assert!(transaction.delete_table(table).unwrap());
+    transaction.commit().unwrap();
+    drop(older);
+    let store = Embedded::open(&path, &SystemRandom).unwrap();
+    assert!(store.get(Kind::Refreshing, b"a").unwrap().is_none());
+    let write = Write { kind: Kind::Refreshing, id: b"a".to_vec(), expect: Expect::Absent, value: Some(b"1".to_vec()) };
+    store.commit(&[Change { writes: vec![write], log: None }]).unwrap();
+    assert_eq!(store.get(Kind::Refreshing, b"a").unwrap().unwrap().value, b"1");
+}
+
+#[test]
 fn a_file_of_something_else_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notes.txt");

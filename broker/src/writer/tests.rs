@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use portcullis_broker_api::{Profile, Tokens};
+use portcullis_broker_api::{Profile, Secret, Tokens};
 use portcullis_identity::{ManualClock, Principal, ProviderName};
 use portcullis_keys::{KeyRing, SystemRandom, sha256};
 
@@ -64,6 +64,7 @@ struct Bench {
     shared: Arc<Shared>,
     queue: Queue<Command>,
     open: Sender<()>,
+    clock: Arc<ManualClock>,
 }
 
 impl Bench {
@@ -78,16 +79,31 @@ impl Bench {
         let engine = Arc::new(engine);
         let vault = Vault::new(KeyRing::generate(&SystemRandom).0.store().unwrap(), Arc::new(SystemRandom));
         let clock = Arc::new(ManualClock::at(NOW));
-        let shared = Shared::load(&*engine, vault, clock, Metrics::new().unwrap(), [0; 32]).unwrap();
+        let time = Arc::clone(&clock);
+        let shared = Shared::load(&*engine, vault, time, Metrics::new().unwrap(), [0; 32]).unwrap();
         let shared = Arc::new(shared);
         let (queue, commands) = Queue::new(COMMANDS);
         let writer = Writer::new(Arc::clone(&shared), Arc::clone(&engine) as _);
         std::thread::spawn(move || writer.run(&commands));
-        Self { engine, shared, queue, open }
+        Self { engine, shared, queue, open, clock }
     }
 
     async fn create(&self, name: &str) -> Result<proto::Session, Refusal> {
         self.queue.ask(|reply| Command::Create { new: Box::new(new_session(name)), reply }).await
+    }
+
+    /// Time passes, the session is used, and its tokens are due.
+    async fn begin(&self, name: &str, span: Duration) -> Due {
+        self.clock.advance(span);
+        let uses = vec![(key(name), NOW.saturating_add(Duration::from_secs(3600)))];
+        self.queue.ask(|reply| Command::Touch { uses, reply }).await.unwrap();
+        let dues = self.queue.ask(|reply| Command::BeginRefreshes { most: 9, reply }).await;
+        dues.unwrap().pop().unwrap()
+    }
+
+    async fn finish(&self, due: &Due, outcome: RefreshOutcome) -> Result<(), Refusal> {
+        let mark = (due.key, due.mark);
+        self.queue.ask(|reply| Command::FinishRefresh { mark, outcome, reply }).await
     }
 
     async fn end(&self, selector: EndSelector) -> Result<Vec<Ended>, Refusal> {
@@ -163,4 +179,25 @@ async fn commands_about_one_session_see_each_other_in_order() {
     let ended: Vec<SessionKey> = user.unwrap().into_iter().map(|ended| ended.key).collect();
     assert_eq!(ended, [key("b")]);
     assert!(bench.shared.known().index.live(&key("c"), NOW).is_some());
+}
+
+#[tokio::test]
+async fn only_the_refresh_that_the_mark_is_of_changes_or_ends_a_session() {
+    let bench = Bench::new();
+    (0..12).for_each(|_| bench.open.send(()).unwrap());
+    let tokens = Tokens { refresh_token: Some(Secret::new("spent")), ..Tokens::default() };
+    let new = Box::new(NewSession { tokens, ..new_session("a") });
+    bench.queue.ask(|reply| Command::Create { new, reply }).await.unwrap();
+    let lost = bench.begin("a", Duration::from_secs(601)).await;
+    let second = bench.begin("a", Duration::from_secs(1201)).await;
+    assert_eq!((lost.interrupted, second.interrupted), (false, true));
+    bench.finish(&lost, RefreshOutcome::Ended).await.unwrap();
+    assert!(bench.shared.known().index.live(&key("a"), NOW).is_some());
+    let renewed = |text: &str| Tokens { refresh_token: Some(Secret::new(text)), ..Tokens::default() };
+    bench.finish(&lost, RefreshOutcome::Renewed { tokens: renewed("late"), facts: None }).await.unwrap();
+    bench.finish(&second, RefreshOutcome::Renewed { tokens: renewed("rotated"), facts: None }).await.unwrap();
+    let third = bench.begin("a", Duration::from_secs(601)).await;
+    assert_eq!((third.tokens.refresh_token.as_ref().map(Secret::expose), third.interrupted), (Some("rotated"), false));
+    bench.finish(&third, RefreshOutcome::Ended).await.unwrap();
+    assert!(bench.shared.known().index.live(&key("a"), NOW).is_none());
 }

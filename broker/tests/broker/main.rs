@@ -7,6 +7,12 @@ mod crash;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
+#[path = "../../../authn/oidc/src/tests/provider.rs"]
+#[expect(dead_code, reason = "others use the rest")]
+mod provider;
+#[cfg(test)]
+mod refresh;
+#[cfg(test)]
 mod replicas;
 #[cfg(test)]
 mod rest;

@@ -4,7 +4,9 @@
 mod calls;
 mod discovery;
 mod id_token;
+#[expect(dead_code, reason = "the tests of the broker use the rest")]
 pub(crate) mod provider;
+mod refresh;
 mod subject;
 mod transport;
 

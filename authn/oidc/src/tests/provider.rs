@@ -17,6 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Barrier;
 use url::{Url, form_urlencoded};
 
 pub(crate) const CLIENT_ID: &str = "portcullis client";
@@ -64,6 +65,8 @@ pub(crate) enum Fault {
     Huge,
     /// No answer at all.
     Hang,
+    /// The answer, when the other side has met the request and let it go.
+    Held(Arc<Barrier>),
     Redirect(String),
 }
 
@@ -111,6 +114,8 @@ struct State {
     keys: Mutex<Arc<Keys>>,
     unpublished: Keys,
     grants: Mutex<BTreeMap<String, Grant>>,
+    /// The one refresh token that is good: spent by each use.
+    refresh_token: Mutex<String>,
     seen: Mutex<Vec<Seen>>,
     now: Mutex<i64>,
 }
@@ -130,6 +135,7 @@ impl FakeProvider {
             keys: Mutex::new(Arc::new(Keys::new("first"))),
             unpublished: Keys::new("unpublished"),
             grants: Mutex::default(),
+            refresh_token: Mutex::new("refresh-token".to_owned()),
             seen: Mutex::default(),
             now: Mutex::new(now_seconds),
         });
@@ -188,6 +194,16 @@ impl FakeProvider {
             .append_pair("state", &query["state"])
             .append_pair("iss", &self.state.issuer);
         back
+    }
+
+    /// The refresh token that is good by now.
+    pub(crate) fn refresh_token(&self) -> String {
+        lock(&self.state.refresh_token).clone()
+    }
+
+    /// Whatever refresh token anybody has is good no more.
+    pub(crate) fn end_grant(&self) {
+        lock(&self.state.refresh_token).push_str("-ended");
     }
 
     pub(crate) fn seen(&self, path: &str) -> Vec<Seen> {
@@ -267,6 +283,11 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
         Some(Fault::Json(status, value)) => text(status, "application/json", &value.to_string()),
         Some(Fault::Huge) => text(200, "application/json", &" ".repeat(200_000)),
         Some(Fault::Hang) => std::future::pending().await,
+        Some(Fault::Held(gate)) => {
+            gate.wait().await;
+            gate.wait().await;
+            respond(&state, &seen)
+        }
         Some(Fault::Redirect(to)) => {
             let mut response = text(302, "text/plain", "");
             response.headers_mut().insert("location", to.parse().unwrap());
@@ -311,6 +332,14 @@ fn token(state: &State, seen: &Seen, script: &Script, keys: &Keys) -> Response<F
         text(400, "application/json", &body.to_string())
     };
     let field = |name: &str| seen.form.get(name).map_or("", String::as_str);
+    if field("grant_type") == "refresh_token" {
+        let mut good = lock(&state.refresh_token);
+        if !is_client(seen) || *good != field("refresh_token") {
+            return refuse("invalid_grant");
+        }
+        good.push_str("+1");
+        return tokens(state, script, keys, &good, None);
+    }
     // A code works once, and only with the verifier that belongs to its challenge.
     let Some(grant) = lock(&state.grants).remove(field("code")) else {
         return refuse("invalid_grant");
@@ -322,18 +351,28 @@ fn token(state: &State, seen: &Seen, script: &Script, keys: &Keys) -> Response<F
     if !is_client(seen) {
         return refuse("invalid_client");
     }
+    tokens(state, script, keys, "refresh-token", Some(&grant.nonce))
+}
+
+fn tokens(
+    state: &State,
+    script: &Script,
+    keys: &Keys,
+    refresh_token: &str,
+    nonce: Option<&str>,
+) -> Response<Full<Bytes>> {
     let now = *lock(&state.now);
     let access_token = "access-token";
     let at_hash = digest::digest(&digest::SHA256, access_token.as_bytes());
     let claims = json!({
-        "iss": state.issuer, "sub": SUBJECT, "aud": CLIENT_ID, "exp": now + 300, "iat": now, "nonce": grant.nonce,
+        "iss": state.issuer, "sub": SUBJECT, "aud": CLIENT_ID, "exp": now + 300, "iat": now, "nonce": nonce,
         "auth_time": now - 5, "sid": "provider-session", "at_hash": encode(&at_hash.as_ref()[..16]),
         "groups": ["admins", "staff"],
     });
     let signer = if script.signing == Signing::Unpublished { &state.unpublished } else { keys };
     let id_token = signer.sign(&patched(claims, &script.claims), script.signing);
     let tokens = json!({
-        "access_token": access_token, "token_type": "bearer", "expires_in": 300, "refresh_token": "refresh-token",
+        "access_token": access_token, "token_type": "bearer", "expires_in": 300, "refresh_token": refresh_token,
         "id_token": id_token,
     });
     text(200, "application/json", &patched(tokens, &script.tokens).to_string())

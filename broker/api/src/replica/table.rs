@@ -182,7 +182,11 @@ impl Table {
         match places.get(&session.key) {
             Some(Place::Gone { version: _ }) => {}
             Some(Place::Held(held)) if held.session.version >= session.version => {}
-            Some(Place::Held(_)) => self.hold(&mut ledger, Held::new(Arc::new(session))),
+            Some(Place::Held(held)) => {
+                // The broker hears of uses later than this copy does.
+                let last_used = session.last_used.max(held.session.last_used);
+                self.hold(&mut ledger, Held::new(Arc::new(Session { last_used, ..session })));
+            }
             Some(Place::Newer { version: _ }) | None => {
                 self.remember(&mut ledger, &session.key, Place::Newer { version }, version);
             }

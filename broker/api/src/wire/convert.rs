@@ -312,7 +312,18 @@ fn principal_of(message: Option<wire::Principal>) -> Result<Principal, WireError
     Ok(Principal { issuer: required_text(issuer, "issuer")?, subject: required_text(subject, "subject")? })
 }
 
-fn profile_message(profile: &Profile) -> wire::Profile {
+/// Whether a session can carry this.
+///
+/// # Errors
+/// Any [`WireError`].
+pub fn check_facts(profile: &Profile, claims_json: &str) -> Result<(), WireError> {
+    profile_of(Some(profile_message(profile)))?;
+    Claims::from_json(claims_json).map(drop).map_err(WireError::Claims)
+}
+
+/// The message of a profile.
+#[must_use]
+pub fn profile_message(profile: &Profile) -> wire::Profile {
     let Profile { user_id, email, name, groups } = profile;
     let groups = groups.as_deref().map(|groups| wire::Groups { group: groups.iter().map(group_message).collect() });
     wire::Profile { user_id: (**user_id).to_owned(), email: (**email).to_owned(), name: (**name).to_owned(), groups }

@@ -16,8 +16,8 @@ mod redact;
 pub mod generated;
 
 pub use convert::{
-    WireError, create_request, end_reason, end_request, end_selector, ended, ended_message, id, key, new_session,
-    reason_message, secret, session, session_message, tokens, tokens_message,
+    WireError, check_facts, create_request, end_reason, end_request, end_selector, ended, ended_message, id, key,
+    new_session, profile_message, reason_message, secret, session, session_message, tokens, tokens_message,
 };
 
 #[cfg(test)]
