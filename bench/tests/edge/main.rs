@@ -22,3 +22,5 @@ mod reload;
 mod split;
 #[cfg(test)]
 mod tour;
+#[cfg(test)]
+mod uploads;

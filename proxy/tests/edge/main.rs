@@ -5,6 +5,8 @@ mod client;
 #[cfg(test)]
 mod client_certificates;
 #[cfg(test)]
+mod deadlines;
+#[cfg(test)]
 mod decisions;
 #[cfg(test)]
 mod forwarding;

@@ -1,0 +1,97 @@
+//! Deadlines and caps of design §3 that `limits.rs` does not hit.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use tokio::io::AsyncWriteExt;
+
+use crate::client::{PATIENCE, read_all, read_until, status};
+use crate::world::{ROUTES, World};
+
+/// Longer than the deadlines of these tests, shorter than anybody's patience.
+const A_WHILE: Duration = Duration::from_secs(3);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_capped_in_total_and_a_close_makes_room() {
+    let world = World::with(ROUTES, "limits: {connections: 2}").await;
+    let first = world.tls("open.test").await;
+    let _second = world.tls("open.test").await;
+    assert!(world.try_tls("open.test", &[b"http/1.1"]).await.is_err());
+    assert!(world.metric(r#"portcullis_proxy_connections_total{outcome="refused_total"}"#) >= 1.0);
+    drop(first);
+    tokio::time::timeout(PATIENCE, async {
+        while world.try_tls("open.test", &[b"http/1.1"]).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_longer_than_the_routes_idle_timeout_ends_the_exchange() {
+    const IDLE: &str = "
+  - {name: short, from: https://open.test, to: http://UP, allow_public_unauthenticated_access: true, timeout: 0, idle_timeout: 1s}
+  - {name: long, from: https://other.test, to: http://UP, allow_public_unauthenticated_access: true, timeout: 0, idle_timeout: 1m}
+  - {name: calls, from: https://grpc.test, to: h2c://UP, allow_public_unauthenticated_access: true, timeout: 0, idle_timeout: 1s}
+";
+    let world = World::with(IDLE, "").await;
+    let request = |host: &str| format!("GET /stream HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let mut short = world.tls("open.test").await;
+    let mut long = world.tls("other.test").await;
+    for (stream, host) in [(&mut short, "open.test"), (&mut long, "other.test")] {
+        stream.write_all(request(host).as_bytes()).await.unwrap();
+        assert_eq!(status(&read_until(stream, "\r\n\r\n").await), 200);
+    }
+    read_all(&mut short).await;
+    assert!(tokio::time::timeout(A_WHILE, read_all(&mut long)).await.is_err(), "the twin goes on");
+    // A call may well take long, as long as somebody says something.
+    let mut client = world.h2("grpc.test").await;
+    let call = Request::post("https://grpc.test/never").header("content-type", "application/grpc");
+    let (answer, mut body) = client.send_request(call.body(()).unwrap(), false).unwrap();
+    body.send_data(Bytes::from_static(b"\0\0\0\0\0"), false).unwrap();
+    match tokio::time::timeout(PATIENCE, answer).await.expect("the call goes on") {
+        Ok(answer) => assert!(answer.headers().contains_key("grpc-status"), "{answer:?}"),
+        Err(error) => assert!(error.is_reset(), "{error}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_ignores_goaway_is_closed_before_the_drain_is_over() {
+    let world = World::with(ROUTES, "drain: {timeout: 60s, h2: 1s}").await;
+    let mut client = world.h2("wiki.test").await;
+    let (_, cookie) = world.sign_in("wiki.test");
+    let request = Request::get("https://wiki.test/sse").header("cookie", cookie).body(()).unwrap();
+    let mut body = client.send_request(request, true).unwrap().0.await.unwrap().into_body();
+    world.drain.cancel();
+    let end = tokio::time::timeout(PATIENCE, body.data()).await.expect("the stream stays open");
+    assert!(end.is_none_or(|data| data.is_err()), "nothing was sent");
+    tokio::time::timeout(PATIENCE, world.served).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_has_a_hundred_streams_and_a_place_for_another_when_one_ends() {
+    let world = World::start().await;
+    let stream = world.try_tls("other.test", &[b"h2"]).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut client: h2::client::SendRequest<Bytes> = client.ready().await.unwrap();
+    let ask = |client: &mut h2::client::SendRequest<Bytes>| {
+        let request = Request::get("https://other.test/sse").body(()).unwrap();
+        client.send_request(request, true).unwrap().0
+    };
+    let mut open = Vec::new();
+    for _ in 0..100 {
+        client = client.ready().await.unwrap();
+        open.push(ask(&mut client).await.unwrap());
+    }
+    client = client.ready().await.unwrap();
+    let further = ask(&mut client);
+    // Another connection is served meanwhile: what waits, waits for its own.
+    assert_eq!(status(&world.get("other.test", "/", "").await), 200);
+    assert_eq!(world.upstream.count(), 101, "a hundred and no more, and the other one");
+    drop(open.pop());
+    let answer = tokio::time::timeout(PATIENCE, further).await.expect("no place was made").unwrap();
+    assert_eq!((answer.status().as_u16(), world.upstream.count()), (200, 102));
+}
