@@ -39,6 +39,12 @@ pub(crate) fn decode<T: DeserializeOwned>(report: &mut Report<'_>, at: &Field<'_
     let before = report.len();
     let mut odd = Vec::new();
     find_odd(&value, &mut Vec::new(), &mut odd);
+    // What is right, as nearly everything is, needs no track of where it was.
+    if odd.is_empty()
+        && let Ok(decoded) = T::deserialize(&value)
+    {
+        return Decoded::Whole(decoded);
+    }
     let mut removed: Vec<Vec<OwnedStep>> = Vec::new();
     for (path, message) in odd {
         Mistake::Other(message.to_owned()).report(report, at, &path);
@@ -188,14 +194,21 @@ impl Mistake {
 /// Finds what YAML can say and the configuration cannot: keys without a value (a file that was cut off
 /// there looks like that, and serde would take it for an absent key), tags, keys that are no text. What
 /// the policy language reads by itself is left to it.
-fn find_odd(value: &Value, path: &mut Vec<OwnedStep>, odd: &mut Vec<(Vec<OwnedStep>, &'static str)>) {
+fn find_odd<'v>(value: &'v Value, path: &mut Vec<Step<'v>>, odd: &mut Vec<(Vec<OwnedStep>, &'static str)>) {
+    let here = |path: &[Step<'_>]| -> Vec<OwnedStep> {
+        let owned = path.iter().map(|step| match step {
+            Step::Key(name) => OwnedStep::Key((*name).to_owned()),
+            Step::Index(index) => OwnedStep::Index(*index),
+        });
+        owned.collect()
+    };
     match value {
-        Value::Null => odd.push((path.clone(), NO_VALUE)),
-        Value::Tagged(_) => odd.push((path.clone(), "has a tag, which means nothing here")),
+        Value::Null => odd.push((here(path), NO_VALUE)),
+        Value::Tagged(_) => odd.push((here(path), "has a tag, which means nothing here")),
         Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         Value::Sequence(list) => {
             for (index, element) in list.iter().enumerate() {
-                path.push(OwnedStep::Index(index));
+                path.push(Step::Index(index));
                 find_odd(element, path, odd);
                 path.pop();
             }
@@ -203,7 +216,7 @@ fn find_odd(value: &Value, path: &mut Vec<OwnedStep>, odd: &mut Vec<(Vec<OwnedSt
         Value::Mapping(map) => {
             for (key, element) in map {
                 let Value::String(key) = key else {
-                    odd.push((path.clone(), "has a key that is no text"));
+                    odd.push((here(path), "has a key that is no text"));
                     continue;
                 };
                 let access = |key: &str| key == "policies" || key == SHADOW_KEY || ACCESS_KEYS.contains(&key);
@@ -211,7 +224,7 @@ fn find_odd(value: &Value, path: &mut Vec<OwnedStep>, odd: &mut Vec<(Vec<OwnedSt
                 if others && !element.is_null() {
                     continue;
                 }
-                path.push(OwnedStep::Key(key.clone()));
+                path.push(Step::Key(key));
                 find_odd(element, path, odd);
                 path.pop();
             }

@@ -37,6 +37,7 @@ mod report;
 mod route;
 mod schema;
 mod secret;
+mod values;
 mod watch;
 
 pub use build::HEADERS_OF_CLIENTS;

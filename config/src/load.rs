@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use portcullis_policy::Program;
 use portcullis_policy::yaml::{self, Node};
-use serde_yaml::{Mapping, Value};
+use serde_yaml::Value;
 
 use crate::build::{self, Access, Build, Draft, Parts};
 use crate::check;
@@ -20,6 +20,7 @@ use crate::model::{Config, Generation};
 use crate::problem::{LoadError, Problem};
 use crate::report::{Fault, Part, Report};
 use crate::schema::{Document, DownstreamMtlsSection, RouteEntry};
+use crate::values;
 
 /// One generation, and the files it was made of.
 #[derive(Clone, Debug)]
@@ -120,7 +121,7 @@ fn read(input: Input<'_>) -> Result<Loaded, LoadError> {
 }
 
 fn assemble(mut build: Build<'_>, text: &str, tree: &Node) -> Result<Loaded, LoadError> {
-    let parts = parts(&mut build.report, text, tree);
+    let parts = parts(&mut build.report, tree);
     let config = parts.and_then(|parts| build::config(&mut build, parts));
     if let Some(config) = config.as_ref().filter(|_| build.report.is_clean()) {
         check::config(&mut build.report, config);
@@ -139,60 +140,60 @@ fn assemble(mut build: Build<'_>, text: &str, tree: &Node) -> Result<Loaded, Loa
 }
 
 /// What serde and the policy language make of the text; `None` if that is nothing to go on with.
-fn parts(report: &mut Report<'_>, text: &str, tree: &Node) -> Option<Parts> {
-    let mut root = match values(text) {
-        Ok(root) => root,
-        Err(error) => {
-            let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
-            report.fault_in_line(line, column, String::new(), Fault::new(error.to_string()).confidential());
-            return None;
-        }
+fn parts(report: &mut Report<'_>, tree: &Node) -> Option<Parts> {
+    let Some(sections) = tree.as_mapping() else {
+        let message = format!("the configuration is {}, not a mapping of sections", tree.kind());
+        report.fault(&Field::Root, Fault::new(message).confidential());
+        return None;
     };
-    let entries = route_values(report, &mut root)?;
-    let providers = root.get("providers").and_then(Value::as_mapping);
-    let providers = providers.map(names).unwrap_or_default();
-    let document = match decode::<Document>(report, &Field::Root, Value::Mapping(root)) {
+    let entries = route_entries(report, tree)?;
+    // The routes, by far the most of a large file, are read one by one; an empty list stands in for them here.
+    let root = sections.iter().map(|section| {
+        let value = if &*section.key == "routes" { Value::Sequence(Vec::new()) } else { values::value(&section.value) };
+        (Value::String(section.key.as_ref().to_owned()), value)
+    });
+    let document = match decode::<Document>(report, &Field::Root, Value::Mapping(root.collect())) {
         Decoded::Whole(document) | Decoded::Partial(document) => Some(document),
         Decoded::Nothing => None,
     };
+    let providers = tree.get("providers").and_then(Node::as_mapping).unwrap_or_default();
+    let providers = providers.iter().map(|entry| entry.key.as_ref().to_owned()).collect();
     let usual = DownstreamMtlsSection::default();
     let clients = document.as_ref().map_or(&usual, |document| &document.downstream_mtls);
     let mut access = Access::new(report, tree, clients);
     let list = Field::Root.key("routes");
     let mut drafts = Vec::with_capacity(entries.len());
-    for (index, entry) in entries.into_iter().enumerate() {
+    let mut text = Vec::new();
+    for (index, node) in entries.iter().enumerate() {
         let at = list.index(index);
-        let program = entry.as_mapping().and_then(|route| access.program(report, index, route));
-        let shadow = entry.as_mapping().and_then(|route| access.shadow(report, index, (route, program.as_deref())));
-        let digest = value_digest(&entry);
-        if let Decoded::Whole(entry) = decode::<RouteEntry>(report, &at, entry) {
+        let program = node.as_mapping().and_then(|_| access.program(report, index, node));
+        let shadow = access.shadow(report, index, (node, program.as_deref()));
+        text.clear();
+        values::canonical(node, &mut text);
+        if let Decoded::Whole(entry) = decode::<RouteEntry>(report, &at, values::value(node)) {
             // Where the policy is wrong the report says so, and the rest of the route is still looked at.
             let policy = program.unwrap_or_else(|| Arc::new(Program::nobody()));
-            drafts.push(Draft { index, entry, policy, shadow, digest });
+            drafts.push(Draft { index, entry, policy, shadow, digest: sha256(&text) });
         }
     }
     Some(Parts { document: document?, providers, drafts })
 }
 
-fn values(text: &str) -> Result<Mapping, serde_yaml::Error> {
-    let mut value: Value = serde_yaml::from_str(text)?;
-    value.apply_merge()?;
-    serde_yaml::from_value(value)
-}
-
-/// Takes the routes out of the file, leaving an empty list.
-fn route_values(report: &mut Report<'_>, root: &mut Mapping) -> Option<Vec<Value>> {
+/// The routes of the file.
+fn route_entries<'a>(report: &mut Report<'_>, tree: &'a Node) -> Option<&'a [Node]> {
     let at = Field::Root.key("routes");
-    match root.get_mut("routes") {
-        Some(Value::Sequence(routes)) => Some(std::mem::take(routes)),
-        Some(Value::Null) => {
+    match tree.get("routes") {
+        Some(routes) if routes.is_null() => {
             let fault = Fault::new(NO_VALUE).help("write `routes: []` if there is to be none");
             report.fault_at(&at.steps(), Part::Key, fault);
             None
         }
-        Some(_) => {
-            report.fault(&at, Fault::new("is not a list of routes"));
-            None
+        Some(routes) => {
+            let entries = routes.as_list();
+            if entries.is_none() {
+                report.fault(&at, Fault::new("is not a list of routes"));
+            }
+            entries
         }
         None => {
             let fault = Fault::new("there is no `routes` key: nothing would be served");
@@ -200,44 +201,6 @@ fn route_values(report: &mut Report<'_>, root: &mut Mapping) -> Option<Vec<Value
             None
         }
     }
-}
-
-fn names(map: &Mapping) -> Vec<String> {
-    map.keys().filter_map(Value::as_str).map(str::to_owned).collect()
-}
-
-/// A digest of what a route says, whatever its layout.
-fn value_digest(value: &Value) -> [u8; 32] {
-    let mut digest = Digester::new();
-    feed(&mut digest, value);
-    digest.finish()
-}
-
-fn feed(digest: &mut Digester, value: &Value) {
-    match value {
-        Value::Null => digest.part(b"null"),
-        Value::Bool(value) => digest.part(b"bool").part(&[u8::from(*value)]),
-        Value::Number(number) => digest.part(b"number").part(number.to_string().as_bytes()),
-        Value::String(text) => digest.part(b"text").part(text.as_bytes()),
-        Value::Sequence(list) => {
-            digest.part(b"list").part(&list.len().to_be_bytes());
-            list.iter().for_each(|element| feed(digest, element));
-            digest
-        }
-        Value::Mapping(map) => {
-            digest.part(b"map").part(&map.len().to_be_bytes());
-            for (key, element) in map {
-                feed(digest, key);
-                feed(digest, element);
-            }
-            digest
-        }
-        Value::Tagged(tagged) => {
-            digest.part(b"tag").part(tagged.tag.to_string().as_bytes());
-            feed(digest, &tagged.value);
-            digest
-        }
-    };
 }
 
 fn generation(text: &str, files: &[ReferencedFile], variables: &BTreeMap<String, [u8; 32]>) -> Generation {
