@@ -1,13 +1,13 @@
 //! Which sessions live, by every name somebody ends them by; rebuilt from the store at each start.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::hash::Hash;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_broker_api::wire::{WireError, generated as proto};
 use portcullis_broker_api::{EndSelector, NewSession, Tokens, wire};
-use portcullis_identity::{Principal, ProviderName, SessionKey, Timestamp};
+use portcullis_identity::{Pool, Principal, ProviderName, SessionKey, Timestamp};
 
 /// What the index keeps of one session: enough to select and to end it, nothing of its claims.
 #[derive(Clone, Debug)]
@@ -83,7 +83,8 @@ impl Entry {
 
     /// The entry of a stored session.
     pub(crate) fn of_stored(message: proto::Session) -> Result<Self, WireError> {
-        let session = wire::session(message)?;
+        // Claims are most of a record, and nothing of them is kept here.
+        let session = wire::session(proto::Session { claims: "{}".to_owned(), ..message })?;
         Ok(Self {
             principal: session.principal,
             user: session.subject.user_id,
@@ -114,115 +115,144 @@ impl Entry {
         let awaited = self.refreshing.is_some_and(|since| self.last_used.since(since) < REFRESH_LOST);
         self.last_used > self.asked_at && !awaited
     }
+
+    fn provider_session(&self) -> Option<(&str, &str)> {
+        self.provider_session.as_deref().map(|id| (&*self.principal.issuer, id))
+    }
+
+    /// With what many entries have in common kept once.
+    fn shared(self, pool: &mut Pool) -> Self {
+        let Self { principal: Principal { issuer, subject }, user, provider, .. } = self;
+        let user = if user == subject { Arc::clone(&subject) } else { user };
+        let provider = ProviderName::new(pool.text(provider.into()));
+        Self { principal: Principal { issuer: pool.text(issuer), subject }, user, provider, ..self }
+    }
 }
 
 /// Whose tokens are due.
 pub(crate) type DueEntry = (SessionKey, ProviderName, Principal);
 
-/// The index.
+/// The index. A million sessions are an ordinary number of them: every way to find one leads to its slot, and the
+/// ways by name hold digests, which the entry itself confirms.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    by_key: HashMap<SessionKey, Entry>,
-    by_principal: HashMap<Principal, HashSet<SessionKey>>,
-    by_user: HashMap<Arc<str>, HashSet<SessionKey>>,
-    by_provider_session: HashMap<(Arc<str>, Arc<str>), HashSet<SessionKey>>,
-    deadlines: BTreeSet<(Timestamp, SessionKey)>,
+    slots: Vec<Option<(SessionKey, Entry)>>,
+    free: Vec<u32>,
+    by_key: HashMap<SessionKey, u32>,
+    by_principal: BTreeSet<(u64, u32)>,
+    by_user: BTreeSet<(u64, u32)>,
+    by_provider_session: BTreeSet<(u64, u32)>,
+    deadlines: BTreeSet<(Timestamp, u32)>,
     /// Sessions that were used since their provider was last asked, by when the next refresh is due.
-    refreshes: BTreeSet<(Timestamp, SessionKey)>,
+    refreshes: BTreeSet<(Timestamp, u32)>,
     redeemed: BTreeSet<(Timestamp, [u8; 16])>,
     farewells: BTreeSet<(Timestamp, SessionKey)>,
+    hasher: RandomState,
+    pool: Pool,
 }
 
 impl Index {
     pub(crate) fn insert(&mut self, key: SessionKey, entry: Entry) {
         self.remove(&key);
-        self.by_principal.entry(entry.principal.clone()).or_default().insert(key);
-        self.by_user.entry(Arc::clone(&entry.user)).or_default().insert(key);
-        if let Some(name) = provider_session(&entry) {
-            self.by_provider_session.entry(name).or_default().insert(key);
+        let entry = entry.shared(&mut self.pool);
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            // Four thousand million sessions fit into no memory.
+            u32::try_from(self.slots.len().saturating_sub(1)).unwrap_or(u32::MAX)
+        });
+        self.by_principal.insert((self.digest(&entry.principal), slot));
+        self.by_user.insert((self.digest(&*entry.user), slot));
+        if let Some(name) = entry.provider_session() {
+            self.by_provider_session.insert((self.digest(&name), slot));
         }
-        self.deadlines.insert((entry.deadline(), key));
-        self.by_key.insert(key, entry);
+        self.deadlines.insert((entry.deadline(), slot));
+        self.by_key.insert(key, slot);
+        if let Some(place) = self.slots.get_mut(place(slot)) {
+            *place = Some((key, entry));
+        }
     }
 
     pub(crate) fn remove(&mut self, key: &SessionKey) -> Option<Entry> {
-        let entry = self.by_key.remove(key)?;
-        take(&mut self.by_principal, &entry.principal, key);
-        take(&mut self.by_user, &entry.user, key);
-        if let Some(name) = provider_session(&entry) {
-            take(&mut self.by_provider_session, &name, key);
+        let slot = self.by_key.remove(key)?;
+        let (_, entry) = self.slots.get_mut(place(slot))?.take()?;
+        self.by_principal.remove(&(self.digest(&entry.principal), slot));
+        self.by_user.remove(&(self.digest(&*entry.user), slot));
+        if let Some(name) = entry.provider_session() {
+            self.by_provider_session.remove(&(self.digest(&name), slot));
         }
-        self.deadlines.remove(&(entry.deadline(), *key));
+        self.deadlines.remove(&(entry.deadline(), slot));
         if let Some(at) = entry.refresh_at {
-            self.refreshes.remove(&(at, *key));
+            self.refreshes.remove(&(at, slot));
         }
+        self.free.push(slot);
         Some(entry)
     }
 
     /// Moves a last use forward; an older one changes nothing.
     pub(crate) fn touch(&mut self, key: &SessionKey, at: Timestamp) {
-        let Some(entry) = self.by_key.get_mut(key) else { return };
+        let Some((slot, entry)) = held(&mut self.slots, &self.by_key, key) else { return };
         if entry.last_used >= at {
             return;
         }
         let before = entry.deadline();
         entry.last_used = at;
         if entry.awaits_refresh() {
-            self.refreshes.extend(entry.refresh_at.map(|due| (due, *key)));
+            self.refreshes.extend(entry.refresh_at.map(|due| (due, slot)));
         }
         let after = entry.deadline();
         if before != after {
-            self.deadlines.remove(&(before, *key));
-            self.deadlines.insert((after, *key));
+            self.deadlines.remove(&(before, slot));
+            self.deadlines.insert((after, slot));
         }
     }
 
     /// A stored session's tokens are to be refreshed at `at`, once the session is used again.
     pub(crate) fn refresh_stored(&mut self, key: &SessionKey, at: Option<Timestamp>) {
-        let Some(entry) = self.by_key.get_mut(key) else { return };
+        let Some((_, entry)) = held(&mut self.slots, &self.by_key, key) else { return };
         entry.asked_at = entry.last_used;
         self.schedule(key, at);
     }
 
     /// A refresh is under way since `now`.
     pub(crate) fn refresh_begun(&mut self, key: &SessionKey, now: Timestamp) {
-        let Some(entry) = self.by_key.get_mut(key) else { return };
+        let Some((slot, entry)) = held(&mut self.slots, &self.by_key, key) else { return };
         entry.asked_at = now;
         entry.refreshing = Some(now);
         if let Some(at) = entry.refresh_at {
-            self.refreshes.remove(&(at, *key));
+            self.refreshes.remove(&(at, slot));
         }
     }
 
     /// The provider has answered; it is asked again at `next`.
     pub(crate) fn refreshed(&mut self, key: &SessionKey, next: Option<Timestamp>) {
-        let Some(entry) = self.by_key.get_mut(key) else { return };
+        let Some((_, entry)) = held(&mut self.slots, &self.by_key, key) else { return };
         entry.attempts = 0;
         self.schedule(key, next);
     }
 
     /// A refresh has failed; the next one is at `at`.
     pub(crate) fn refresh_later(&mut self, key: &SessionKey, at: Timestamp) {
-        let Some(entry) = self.by_key.get_mut(key) else { return };
+        let Some((_, entry)) = held(&mut self.slots, &self.by_key, key) else { return };
         entry.attempts = entry.attempts.saturating_add(1);
         self.schedule(key, Some(at));
     }
 
     fn schedule(&mut self, key: &SessionKey, at: Option<Timestamp>) {
-        let Some(entry) = self.by_key.get_mut(key) else { return };
+        let Some((slot, entry)) = held(&mut self.slots, &self.by_key, key) else { return };
         if let Some(before) = std::mem::replace(&mut entry.refresh_at, at) {
-            self.refreshes.remove(&(before, *key));
+            self.refreshes.remove(&(before, slot));
         }
         entry.refreshing = None;
         if entry.awaits_refresh() {
-            self.refreshes.extend(at.map(|at| (at, *key)));
+            self.refreshes.extend(at.map(|at| (at, slot)));
         }
     }
 
     /// Up to `most` live sessions whose refresh is due at `now`, the longest due first.
     pub(crate) fn refreshes_due(&self, now: Timestamp, most: usize) -> Vec<DueEntry> {
-        let live = |(_, key)| self.live(&key, now).map(|entry| (key, entry.provider.clone(), entry.principal.clone()));
-        due(&self.refreshes, now, usize::MAX).filter_map(live).take(most).collect()
+        let found = due(&self.refreshes, now, usize::MAX).filter_map(|(_, slot)| self.at(slot));
+        let live = found.filter(|(_, entry)| !entry.is_over(now));
+        live.map(|(key, entry)| (*key, entry.provider.clone(), entry.principal.clone())).take(most).collect()
     }
 
     pub(crate) fn note_redeemed(&mut self, id: [u8; 16], until: Timestamp) {
@@ -242,29 +272,33 @@ impl Index {
     }
 
     pub(crate) fn get(&self, key: &SessionKey) -> Option<&Entry> {
-        self.by_key.get(key)
+        self.at(*self.by_key.get(key)?).map(|(_, entry)| entry)
     }
 
     /// The session, unless it is over at `now`.
     pub(crate) fn live(&self, key: &SessionKey, now: Timestamp) -> Option<&Entry> {
-        self.by_key.get(key).filter(|entry| !entry.is_over(now))
+        self.get(key).filter(|entry| !entry.is_over(now))
     }
 
     pub(crate) fn select(&self, selector: &EndSelector) -> Vec<SessionKey> {
-        let keys = match selector {
-            EndSelector::Key(key) => return self.by_key.contains_key(key).then_some(*key).into_iter().collect(),
-            EndSelector::Principal(principal) => self.by_principal.get(principal),
-            EndSelector::ProviderSession { issuer, id } => {
-                self.by_provider_session.get(&(Arc::clone(issuer), Arc::clone(id)))
+        match selector {
+            EndSelector::Key(key) => self.by_key.contains_key(key).then_some(*key).into_iter().collect(),
+            EndSelector::Principal(principal) => {
+                self.named(&self.by_principal, self.digest(principal), |entry| entry.principal == *principal)
             }
-            EndSelector::User(user) => self.by_user.get(user),
-        };
-        keys.into_iter().flatten().copied().collect()
+            EndSelector::ProviderSession { issuer, id } => {
+                let name = (&**issuer, &**id);
+                self.named(&self.by_provider_session, self.digest(&name), |entry| {
+                    entry.provider_session() == Some(name)
+                })
+            }
+            EndSelector::User(user) => self.named(&self.by_user, self.digest(&**user), |entry| entry.user == *user),
+        }
     }
 
     /// Up to `most` sessions that are over at `now`, earliest first.
     pub(crate) fn over(&self, now: Timestamp, most: usize) -> Vec<SessionKey> {
-        due(&self.deadlines, now, most).map(|(_, key)| key).collect()
+        due(&self.deadlines, now, most).filter_map(|(_, slot)| self.at(slot)).map(|(key, _)| *key).collect()
     }
 
     /// Up to `most` hand-over ids that need not be remembered any more.
@@ -282,24 +316,42 @@ impl Index {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&SessionKey, &Entry)> {
-        self.by_key.iter()
+        self.slots.iter().flatten().map(|(key, entry)| (key, entry))
     }
+
+    fn at(&self, slot: u32) -> Option<&(SessionKey, Entry)> {
+        self.slots.get(place(slot))?.as_ref()
+    }
+
+    /// The sessions under a name's digest that have the name.
+    fn named(&self, ways: &BTreeSet<(u64, u32)>, digest: u64, has: impl Fn(&Entry) -> bool) -> Vec<SessionKey> {
+        let found = ways.range((digest, 0)..=(digest, u32::MAX)).filter_map(|(_, slot)| self.at(*slot));
+        found.filter(|(_, entry)| has(entry)).map(|(key, _)| *key).collect()
+    }
+
+    fn digest<N: Hash + ?Sized>(&self, name: &N) -> u64 {
+        self.hasher.hash_one(name)
+    }
+}
+
+fn place(slot: u32) -> usize {
+    usize::try_from(slot).unwrap_or(usize::MAX)
 }
 
 fn due<T: Copy>(set: &BTreeSet<(Timestamp, T)>, now: Timestamp, most: usize) -> impl Iterator<Item = (Timestamp, T)> {
     set.iter().take_while(move |(at, _)| *at <= now).take(most).copied()
 }
 
-fn provider_session(entry: &Entry) -> Option<(Arc<str>, Arc<str>)> {
-    entry.provider_session.as_ref().map(|id| (Arc::clone(&entry.principal.issuer), Arc::clone(id)))
+/// The slot and entry of a session.
+fn held<'a>(
+    slots: &'a mut [Option<(SessionKey, Entry)>],
+    by_key: &HashMap<SessionKey, u32>,
+    key: &SessionKey,
+) -> Option<(u32, &'a mut Entry)> {
+    let slot = *by_key.get(key)?;
+    let (_, entry) = slots.get_mut(place(slot))?.as_mut()?;
+    Some((slot, entry))
 }
 
-/// Takes a key out of one name's set, and the name with its last key.
-fn take<N: Eq + Hash>(map: &mut HashMap<N, HashSet<SessionKey>>, name: &N, key: &SessionKey) {
-    if let Some(keys) = map.get_mut(name) {
-        keys.remove(key);
-        if keys.is_empty() {
-            map.remove(name);
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,12 @@
 //! What a provider says of a principal: a flat map of dotted names to lists of values.
 //!
-//! Built once, when claims arrive; read in every decision, where nothing may be allocated. So all texts of
-//! one token share one allocation, and names and long lists are ordered by a 32-bit digest: finding a
-//! name, or a value in a list of hundreds, is one binary search over small integers.
+//! Built once, when claims arrive; read in every decision, where nothing may be allocated; held by the million. So
+//! the names are apart from the values and shared by whoever has the same ones, all values of one token share one
+//! text, and names and long lists are ordered by a 32-bit digest: finding a name, or a value in a list of hundreds, is
+//! one binary search over small integers.
 
 mod json;
+mod layout;
 mod number;
 mod value;
 
@@ -14,8 +16,10 @@ use serde_json::{Map, Value};
 
 use crate::order::first_from;
 
+pub(crate) use layout::Names;
+use layout::{Claim, Entry};
 pub use number::{canonical_number, compare_numbers};
-pub use value::{ClaimKind, ClaimValue, NameKey};
+pub use value::{ClaimKind, ClaimRef, ClaimValue, NameKey};
 
 /// The most bytes of claims, as JSON text, that a session may carry.
 pub const MAX_CLAIMS_BYTES: usize = 64 * 1024;
@@ -23,73 +27,14 @@ pub const MAX_CLAIMS_BYTES: usize = 64 * 1024;
 /// The deepest nesting of lists and objects in claims.
 pub const MAX_CLAIMS_DEPTH: usize = 128;
 
-/// Lists up to this length are searched one by one.
-const LINEAR: usize = 8;
-
 /// Claims by name; objects are flattened with dots, scalars are lists of one. Cloning shares everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claims {
-    /// Ordered by digest, then name; no name twice.
-    entries: Arc<[Claim]>,
-    /// The digest of each entry's name: a look-up reads one or two cache lines of these.
-    digests: Arc<[u32]>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Claim {
-    name: ClaimValue,
-    /// Whether the token held a list, which [`Claims::to_json`] gives back as one.
-    list: bool,
-    values: Values,
-}
-
-/// One value without an allocation of its own, or a list with its index: digest and place of each value,
-/// ordered; empty for a list so short that it is searched one by one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Values {
-    One(ClaimValue),
-    Many(Arc<[ClaimValue]>, Arc<[(u32, u32)]>),
-}
-
-impl Values {
-    fn from_list(values: Vec<ClaimValue>) -> Self {
-        match <[ClaimValue; 1]>::try_from(values) {
-            Ok([value]) => Self::One(value),
-            Err(values) => {
-                let mut index: Vec<(u32, u32)> = Vec::new();
-                if values.len() > LINEAR {
-                    let places = 0..u32::try_from(values.len()).unwrap_or(u32::MAX);
-                    index.extend(values.iter().map(ClaimValue::digest).zip(places));
-                    index.sort_unstable();
-                }
-                Self::Many(values.into(), index.into())
-            }
-        }
-    }
-
-    #[inline]
-    fn as_slice(&self) -> &[ClaimValue] {
-        match self {
-            Self::One(value) => std::slice::from_ref(value),
-            Self::Many(values, _) => values,
-        }
-    }
-
-    #[inline]
-    fn has(&self, wanted: &ClaimValue) -> bool {
-        match self {
-            Self::One(value) => value == wanted,
-            Self::Many(values, index) if index.is_empty() => values.contains(wanted),
-            Self::Many(values, index) => {
-                let digest = wanted.digest();
-                let start = first_from(index, digest, |(entry, _)| *entry);
-                let (_, rest) = index.split_at_checked(start).unwrap_or_default();
-                let same = rest.iter().take_while(|(entry, _)| *entry == digest);
-                let mut values = same.filter_map(|(_, place)| values.get(usize::try_from(*place).ok()?));
-                values.any(|value| value == wanted)
-            }
-        }
-    }
+    names: Arc<Names>,
+    /// Kind and end of each value, claim by claim; behind them the indexes of long lists.
+    slots: Arc<[u32]>,
+    /// The values, one behind the other.
+    text: Arc<str>,
 }
 
 /// Why a text is not a set of claims.
@@ -129,67 +74,54 @@ impl Claims {
     /// # Errors
     /// If the text is not one JSON object or is nested too deep.
     pub fn from_trusted_json(text: &str) -> Result<Self, ClaimsError> {
-        json::flatten(text).map(Self::from_entries)
-    }
-
-    fn from_entries(mut entries: Vec<Claim>) -> Self {
-        entries.sort_by(|a, b| a.key().cmp(&b.key()));
-        // Sorting keeps the order of equal names: of two, the later one stays.
-        entries.reverse();
-        entries.dedup_by(|a, b| a.name == b.name);
-        entries.reverse();
-        let digests = entries.iter().map(|claim| claim.name.digest()).collect();
-        Self { entries: entries.into(), digests }
+        json::flatten(text).map(|flat| layout::lay_out(flat.entries()))
     }
 
     /// The values of `name`; empty if there is no such claim, or if it is an empty list.
     #[must_use]
-    pub fn get(&self, name: &str) -> &[ClaimValue] {
-        self.entry(&NameKey::borrowed(name)).map_or(&[], |claim| claim.values.as_slice())
+    pub fn get(&self, name: &str) -> Found<'_> {
+        let none = Claim::default();
+        self.find(&NameKey::borrowed(name)).unwrap_or(Found { claims: self, claim: none })
     }
 
     /// The values of a name prepared beforehand; `None` if there is no such claim.
     #[must_use]
     #[inline]
     pub fn find(&self, name: &NameKey<'_>) -> Option<Found<'_>> {
-        self.entry(name).map(|claim| Found(&claim.values))
-    }
-
-    #[inline]
-    fn entry(&self, name: &NameKey<'_>) -> Option<&Claim> {
-        let (digest, text) = name.key();
-        let start = first_from(&self.digests, digest, |entry| *entry);
+        let (digest, wanted) = name.key();
+        let digests = &self.names.digests;
+        let start = first_from(digests, digest, |entry| *entry);
         // Usually one entry, or none: the name decides where digests collide.
-        let (_, rest) = self.entries.split_at_checked(start)?;
-        rest.iter()
-            .take_while(|claim| claim.name.digest() == digest)
-            .find(|claim| claim.name.as_bytes() == text.as_bytes())
+        let same = digests.iter().skip(start).take_while(|entry| **entry == digest);
+        let places = same.zip(start..).map(|(_, place)| place);
+        let mut claims = places.filter_map(|place| self.names.claim(place));
+        claims.find(|(text, _)| *text == wanted).map(|(_, claim)| Found { claims: self, claim })
     }
 
     /// The value of `name`, if it is exactly one string.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
-        match self.get(name) {
-            [value] if value.kind() == ClaimKind::Text => Some(value.as_text()),
-            _ => None,
-        }
+        let found = self.get(name);
+        let value = found.first().filter(|value| found.len() == 1 && value.kind() == ClaimKind::Text)?;
+        Some(value.as_text())
     }
 
     /// Every claim, in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[ClaimValue])> {
-        self.entries.iter().map(|claim| (claim.name.as_text(), claim.values.as_slice()))
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Found<'_>)> {
+        let claims = (0..self.names.len()).filter_map(|place| self.names.claim(place));
+        claims.map(|(name, claim)| (name, Found { claims: self, claim }))
     }
 
     /// How many names there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.names.len()
     }
 
     /// Whether there is no claim at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.names.len() == 0
     }
 
     /// These claims with those of `by` in place of the ones of the same flat name.
@@ -201,48 +133,123 @@ impl Claims {
         if self.is_empty() {
             return by.clone();
         }
-        Self::from_entries(self.entries.iter().chain(by.entries.iter()).cloned().collect())
+        layout::lay_out(self.entries().chain(by.entries()).collect())
     }
 
     /// The flat claims as JSON; what was a list stays one. A number that JSON's usual readers would round
     /// is given as a string of its exact digits.
     #[must_use]
     pub fn to_json(&self) -> Map<String, Value> {
-        let claims = self.entries.iter().map(|claim| {
-            let values = claim.values.as_slice();
-            let json = match values {
-                [value] if !claim.list => value.to_json(),
-                values => Value::Array(values.iter().map(ClaimValue::to_json).collect()),
+        let claims = self.iter().map(|(name, found)| {
+            let mut values = found.iter().map(ClaimRef::to_json);
+            let json = match (found.claim.list, values.next(), found.len()) {
+                (false, Some(value), 1) => value,
+                (_, first, _) => Value::Array(first.into_iter().chain(values).collect()),
             };
-            (claim.name.as_text().to_owned(), json)
+            (name.to_owned(), json)
         });
         claims.collect()
     }
-}
 
-impl Claim {
-    fn key(&self) -> (u32, &str) {
-        (self.name.digest(), self.name.as_text())
+    /// The bytes that these claims keep from others: text and slots, without the names.
+    #[must_use]
+    pub fn own_bytes(&self) -> usize {
+        self.text.len().saturating_add(size_of_val(&*self.slots))
+    }
+
+    pub(crate) const fn names(&self) -> &Arc<Names> {
+        &self.names
+    }
+
+    /// With equal names in the place of its own.
+    pub(crate) fn with_names(self, names: Arc<Names>) -> Self {
+        Self { names, ..self }
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.iter().map(|(name, found)| Entry { name, list: found.claim.list, values: found.iter().collect() })
+    }
+
+    #[inline]
+    fn value(&self, slot: u32) -> Option<ClaimRef<'_>> {
+        let place = usize::try_from(slot).ok()?;
+        let own = *self.slots.get(place)?;
+        let start =
+            place.checked_sub(1).and_then(|before| self.slots.get(before)).map_or(0, |before| layout::end_of(*before));
+        let text = self.text.get(layout::range(start, layout::end_of(own))?)?;
+        Some(ClaimRef::new(layout::kind_of(own), text))
     }
 }
 
-/// The values of one claim that is there.
-#[derive(Clone, Copy, Debug)]
-pub struct Found<'a>(&'a Values);
+/// The values of one claim.
+#[derive(Clone, Copy)]
+pub struct Found<'a> {
+    claims: &'a Claims,
+    claim: Claim,
+}
 
 impl<'a> Found<'a> {
     /// Whether one of the values equals `wanted`, in kind and text.
     #[must_use]
     #[inline]
     pub fn has(self, wanted: &ClaimValue) -> bool {
-        self.0.has(wanted)
+        match self.index() {
+            None => self.iter().any(|value| value == *wanted),
+            Some(index) => {
+                let digest = wanted.digest();
+                let start = first_from(index, digest, |[entry, _]| *entry);
+                let (_, rest) = index.split_at_checked(start).unwrap_or_default();
+                let mut same = rest.iter().take_while(|[entry, _]| *entry == digest);
+                same.any(|[_, place]| {
+                    self.claims.value(self.claim.first.saturating_add(*place)).is_some_and(|value| value == *wanted)
+                })
+            }
+        }
     }
 
     /// The values in the token's order.
+    #[inline]
+    pub fn iter(self) -> impl Iterator<Item = ClaimRef<'a>> {
+        let slots = self.claim.first..self.claim.first.saturating_add(self.claim.count);
+        slots.filter_map(move |slot| self.claims.value(slot))
+    }
+
+    /// The first value.
+    #[must_use]
+    pub fn first(self) -> Option<ClaimRef<'a>> {
+        self.iter().next()
+    }
+
+    /// How many values there are.
     #[must_use]
     #[inline]
-    pub fn values(self) -> &'a [ClaimValue] {
-        self.0.as_slice()
+    pub fn len(self) -> usize {
+        usize::try_from(self.claim.count).unwrap_or(usize::MAX)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.claim.count == 0
+    }
+
+    /// Whether the token held a list.
+    #[must_use]
+    pub fn is_list(self) -> bool {
+        self.claim.list
+    }
+
+    fn index(self) -> Option<&'a [[u32; 2]]> {
+        let start = usize::try_from(self.claim.index?).ok()?;
+        let (_, rest) = self.claims.slots.split_at_checked(start)?;
+        let (pairs, _) = rest.as_chunks::<2>();
+        pairs.get(..self.len())
+    }
+}
+
+impl std::fmt::Debug for Found<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 

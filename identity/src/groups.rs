@@ -6,12 +6,15 @@ use std::sync::Arc;
 use crate::Group;
 use crate::order::first_from;
 
+/// Up to this many are searched one by one.
+const LINEAR: usize = 8;
+
 /// What the directory says a subject belongs to, in its order. A look-up by id is one search by digest:
 /// decisions ask for ids among hundreds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Groups {
-    members: Arc<[Group]>,
-    /// Digest and place of each member, ordered.
+    members: Arc<[Arc<Group>]>,
+    /// Digest and place of each member, ordered; empty for so few that they are searched one by one.
     index: Arc<[(u32, u32)]>,
 }
 
@@ -26,6 +29,9 @@ impl Groups {
     #[must_use]
     #[inline]
     pub fn has_digested(&self, id: &str, digest: u32) -> bool {
+        if self.index.is_empty() {
+            return self.members.iter().any(|group| *group.id == *id);
+        }
         let start = first_from(&self.index, digest, |(entry, _)| *entry);
         let same = self.index.iter().skip(start).take_while(|(entry, _)| *entry == digest);
         same.filter_map(|(_, place)| self.members.get(usize::try_from(*place).ok()?)).any(|group| *group.id == *id)
@@ -38,33 +44,36 @@ impl Groups {
     }
 }
 
-impl From<Arc<[Group]>> for Groups {
-    fn from(members: Arc<[Group]>) -> Self {
+impl From<Vec<Arc<Group>>> for Groups {
+    fn from(members: Vec<Arc<Group>>) -> Self {
+        if members.len() <= LINEAR {
+            return Self { members: members.into(), index: Arc::default() };
+        }
         let places = 0..u32::try_from(members.len()).unwrap_or(u32::MAX);
         let mut index: Vec<_> =
             places.zip(members.iter()).map(|(place, group)| (Self::digest(&group.id), place)).collect();
         index.sort_unstable();
-        Self { members, index: index.into() }
+        Self { members: members.into(), index: index.into() }
     }
 }
 
 impl From<Vec<Group>> for Groups {
     fn from(members: Vec<Group>) -> Self {
-        Self::from(Arc::<[Group]>::from(members))
+        members.into_iter().collect()
     }
 }
 
 impl FromIterator<Group> for Groups {
     fn from_iter<T: IntoIterator<Item = Group>>(members: T) -> Self {
-        Self::from(members.into_iter().collect::<Vec<_>>())
+        Self::from(members.into_iter().map(Arc::new).collect::<Vec<_>>())
     }
 }
 
 impl Deref for Groups {
-    type Target = [Group];
+    type Target = [Arc<Group>];
 
     #[inline]
-    fn deref(&self) -> &[Group] {
+    fn deref(&self) -> &[Arc<Group>] {
         &self.members
     }
 }
@@ -77,9 +86,12 @@ mod tests {
     #[test]
     fn every_member_is_found_and_nobody_else() {
         let member = |id: &str| Group { id: id.into(), name: "".into(), email: "".into() };
-        let groups: Groups = (0..200).map(|number| member(&format!("g-{number}"))).collect();
-        assert!((0..200).all(|number| groups.has(&format!("g-{number}"))));
-        assert!(!groups.has("g-200") && !groups.has("") && !groups.has("G-1"));
-        assert_eq!(groups.first().map(|group| &*group.id), Some("g-0"));
+        for count in [1, 8, 9, 200] {
+            let groups: Groups = (0..count).map(|number| member(&format!("g-{number}"))).collect();
+            assert!((0..count).all(|number| groups.has(&format!("g-{number}"))));
+            assert!(!groups.has(&format!("g-{count}")) && !groups.has("") && !groups.has("G-1"));
+            assert_eq!(groups.first().map(|group| &*group.id), Some("g-0"));
+        }
+        assert!(!Groups::default().has(""));
     }
 }

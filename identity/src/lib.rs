@@ -18,16 +18,18 @@ mod claims;
 mod groups;
 mod need;
 mod order;
+mod pool;
 mod session;
 mod subject;
 mod time;
 
 pub use claims::{
-    ClaimKind, ClaimValue, Claims, ClaimsError, Found, MAX_CLAIMS_BYTES, MAX_CLAIMS_DEPTH, NameKey, canonical_number,
-    compare_numbers,
+    ClaimKind, ClaimRef, ClaimValue, Claims, ClaimsError, Found, MAX_CLAIMS_BYTES, MAX_CLAIMS_DEPTH, NameKey,
+    canonical_number, compare_numbers,
 };
 pub use groups::Groups;
 pub use need::Needs;
+pub use pool::Pool;
 pub use session::{Principal, ProviderName, Session, SessionKey};
 pub use subject::{Device, DeviceState, Group, Subject};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

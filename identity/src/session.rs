@@ -55,6 +55,12 @@ impl ProviderName {
     }
 }
 
+impl From<ProviderName> for Arc<str> {
+    fn from(name: ProviderName) -> Self {
+        name.0
+    }
+}
+
 impl fmt::Display for ProviderName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

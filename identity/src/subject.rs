@@ -22,7 +22,7 @@ pub struct Subject {
 }
 
 /// One group of the directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Group {
     /// What `groups` criteria compare.
     pub id: Arc<str>,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use portcullis_identity::{ClaimValue, Session, Subject, Timestamp};
+use portcullis_identity::{ClaimRef, Session, Subject, Timestamp};
 use serde_json::{Value, json};
 
 use crate::caller::Format;
@@ -38,7 +38,7 @@ pub fn user(caller: &Caller<'_>, session: &Session, now: Timestamp, sites: Sites
 /// The claims that are shown, by name: name and values, as text.
 pub(crate) fn shown_claims(session: &Session) -> Vec<(&str, Vec<&str>)> {
     let claims = session.subject.claims.iter().filter(|(name, _)| !OF_TOKENS.contains(name));
-    let texts = claims.map(|(name, values)| (name, values.iter().map(ClaimValue::as_text).collect()));
+    let texts = claims.map(|(name, values)| (name, values.iter().map(ClaimRef::as_text).collect()));
     let mut shown: Vec<(&str, Vec<&str>)> = texts.collect();
     shown.sort_by_key(|(name, _)| *name);
     shown

@@ -4,8 +4,7 @@ use std::borrow::Cow;
 
 use http::{HeaderName, HeaderValue};
 use portcullis_config::{Assertion, IssuerFormat, Namespace};
-use portcullis_identity::{Claims, Session};
-use serde_json::Value;
+use portcullis_identity::{ClaimRef, Session};
 
 use crate::assertion::base_values;
 
@@ -151,17 +150,14 @@ fn claim_value(session: &Session, claim: &str) -> HeaderValue {
     let text = match base_values(session, claim) {
         Some(base) => join(&base.values, base.list),
         None => {
-            let values: Vec<&str> = session.subject.claims.get(claim).iter().map(|value| value.as_text()).collect();
-            let list = values.len() > 1 || (values.iter().any(|one| one.contains(',')) && is_list(session, claim));
+            let found = session.subject.claims.get(claim);
+            let values: Vec<&str> = found.iter().map(ClaimRef::as_text).collect();
+            // A list of one is written as one only where it could be taken for two.
+            let list = values.len() > 1 || (found.is_list() && values.iter().any(|one| one.contains(',')));
             join(&values, list)
         }
     };
     HeaderValue::from_bytes(text.as_bytes()).unwrap_or_else(|_| HeaderValue::from_static(""))
-}
-
-/// Whether a claim of one value came as a list of one.
-fn is_list(session: &Session, claim: &str) -> bool {
-    Claims::to_json(&session.subject.claims).get(claim).is_some_and(Value::is_array)
 }
 
 fn join(values: &[&str], list: bool) -> String {

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use portcullis_identity::{ClaimKind, ClaimValue, Claims, DeviceState, Subject};
+use portcullis_identity::{ClaimKind, ClaimRef, Claims, DeviceState, Found, Subject};
 use serde::Serialize;
 
 use crate::criterion::{Criterion, SubjectCriterion};
@@ -157,9 +157,7 @@ fn fact_about(criterion: &SubjectCriterion, subject: &Subject) -> String {
     match criterion {
         SubjectCriterion::Authenticated | SubjectCriterion::User(_) => subject.user_id.to_string(),
         SubjectCriterion::Email(_) | SubjectCriterion::Domain(_) => subject.email.to_string(),
-        SubjectCriterion::Claim(path, _) => {
-            claim(path.find(&subject.claims).map(|found| found.values()), &subject.claims)
-        }
+        SubjectCriterion::Claim(path, _) => claim(path.find(&subject.claims), &subject.claims),
         SubjectCriterion::Groups(_) => match &subject.groups {
             Some(groups) => listed(groups.iter().map(|group| &*group.id)),
             None => "the directory does not know the user".to_owned(),
@@ -177,16 +175,16 @@ fn fact_about(criterion: &SubjectCriterion, subject: &Subject) -> String {
     }
 }
 
-fn claim(values: Option<&[ClaimValue]>, claims: &Claims) -> String {
-    match values {
-        Some(values) => {
-            let quoted = |value: &ClaimValue| match value.kind() {
+fn claim(found: Option<Found<'_>>, claims: &Claims) -> String {
+    match found {
+        Some(found) => {
+            let quoted = |value: ClaimRef<'_>| match value.kind() {
                 ClaimKind::Text => format!("{:?}", value.as_text()),
                 ClaimKind::Null | ClaimKind::Boolean | ClaimKind::Number | ClaimKind::Nested => {
                     value.as_text().to_owned()
                 }
             };
-            let texts: Vec<String> = values.iter().take(MAX_SHOWN.saturating_add(1)).map(quoted).collect();
+            let texts: Vec<String> = found.iter().take(MAX_SHOWN.saturating_add(1)).map(quoted).collect();
             listed(texts.iter().map(String::as_str))
         }
         None => format!("no such claim among {}", claims.len()),

@@ -144,7 +144,7 @@ impl ListMatcher {
     /// Over a claim; a missing one is the empty list.
     #[inline]
     pub(crate) fn holds(&self, found: Option<Found<'_>>) -> bool {
-        let count = || found.map_or(0, |found| found.values().len());
+        let count = || found.map_or(0, Found::len);
         self.0.iter().all(|test| {
             let has = found.is_some_and(|found| found.has(&test.value));
             test.holds(count(), has)

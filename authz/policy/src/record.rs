@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use portcullis_identity::{ClaimKind, ClaimValue, Claims, Found, NameKey, compare_numbers};
+use portcullis_identity::{ClaimKind, ClaimRef, Claims, Found, NameKey, compare_numbers};
 
 use crate::criterion::Path;
 use crate::matcher::{ListMatcher, StringMatcher};
@@ -72,15 +72,15 @@ impl FieldMatcher {
     }
 
     fn numbers_hold(&self, found: Option<Found<'_>>) -> bool {
-        let meets = |value: &ClaimValue| {
+        let meets = |value: ClaimRef<'_>| {
             self.numbers.iter().all(|(comparison, bound)| comparison.accepts(compare_numbers(value.as_text(), bound)))
         };
         self.numbers.is_empty() || values(found, ClaimKind::Number).any(meets)
     }
 }
 
-fn values(found: Option<Found<'_>>, kind: ClaimKind) -> impl Iterator<Item = &ClaimValue> {
-    found.map_or(&[][..], Found::values).iter().filter(move |value| value.kind() == kind)
+fn values(found: Option<Found<'_>>, kind: ClaimKind) -> impl Iterator<Item = ClaimRef<'_>> {
+    found.into_iter().flat_map(Found::iter).filter(move |value| value.kind() == kind)
 }
 
 impl Comparison {

@@ -1,38 +1,47 @@
 //! From a token's JSON to flat claims.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::ops::Range;
 
 use serde_json::value::RawValue;
 
-use super::{Claim, ClaimKind, ClaimValue, ClaimsError, MAX_CLAIMS_DEPTH, Values, canonical_number};
+use super::layout::Entry;
+use super::{ClaimKind, ClaimRef, ClaimsError, MAX_CLAIMS_DEPTH, canonical_number};
 
 /// Raw text keeps what a float would lose: the digits of large numbers.
 type Object<'a> = BTreeMap<String, &'a RawValue>;
 
 /// Every claim of one JSON object, in the order of the names of its levels.
-pub(super) fn flatten(text: &str) -> Result<Vec<Claim>, ClaimsError> {
+pub(super) fn flatten(text: &str) -> Result<Flat, ClaimsError> {
     let mut flat = Flat { text: String::with_capacity(text.len()), claims: Vec::new() };
     flat.object(text, "", 0)?;
-    Ok(flat.finish())
+    Ok(flat)
 }
-
-/// A stretch of the shared text.
-type Range = (u32, u32);
 
 struct Pending {
-    name: Range,
+    name: Range<usize>,
     list: bool,
-    values: Vec<(ClaimKind, Range)>,
+    values: Vec<(ClaimKind, Range<usize>)>,
 }
 
-/// The shared text as it grows, and what lies where in it.
-struct Flat {
+/// The text of names and values as it grows, and what lies where in it.
+pub(super) struct Flat {
     text: String,
     claims: Vec<Pending>,
 }
 
 impl Flat {
+    /// The claims, ready to be laid out.
+    pub(super) fn entries(&self) -> Vec<Entry<'_>> {
+        let text = |range: &Range<usize>| self.text.get(range.clone()).unwrap_or_default();
+        let claims = self.claims.iter().map(|Pending { name, list, values }| Entry {
+            name: text(name),
+            list: *list,
+            values: values.iter().map(|(kind, range)| ClaimRef::new(*kind, text(range))).collect(),
+        });
+        claims.collect()
+    }
+
     fn object(&mut self, text: &str, prefix: &str, depth: usize) -> Result<(), ClaimsError> {
         if depth > MAX_CLAIMS_DEPTH {
             return Err(ClaimsError::TooDeep);
@@ -59,12 +68,12 @@ impl Flat {
         Ok(())
     }
 
-    fn claim(&mut self, name: &str, list: bool, values: Vec<(ClaimKind, Range)>) {
+    fn claim(&mut self, name: &str, list: bool, values: Vec<(ClaimKind, Range<usize>)>) {
         let name = self.put(name);
         self.claims.push(Pending { name, list, values });
     }
 
-    fn value(&mut self, raw: &str) -> Result<(ClaimKind, Range), ClaimsError> {
+    fn value(&mut self, raw: &str) -> Result<(ClaimKind, Range<usize>), ClaimsError> {
         let kind = kind(raw);
         let range = match kind {
             ClaimKind::Null | ClaimKind::Boolean => self.put(raw),
@@ -82,31 +91,11 @@ impl Flat {
         Ok((kind, range))
     }
 
-    /// A text of the same length may stand in the arena already: most names and values are short and few,
-    /// so looking for them costs more than it saves.
-    fn put(&mut self, text: &str) -> Range {
-        let start = offset(self.text.len());
+    fn put(&mut self, text: &str) -> Range<usize> {
+        let start = self.text.len();
         self.text.push_str(text);
-        (start, offset(self.text.len()))
+        start..self.text.len()
     }
-
-    fn finish(mut self) -> Vec<Claim> {
-        self.text.shrink_to_fit();
-        let arena = Arc::new(self.text);
-        let claims = self.claims.into_iter().map(|Pending { name, list, values }| Claim {
-            name: ClaimValue::shared(ClaimKind::Text, &arena, name),
-            list,
-            values: Values::from_list(
-                values.into_iter().map(|(kind, range)| ClaimValue::shared(kind, &arena, range)).collect(),
-            ),
-        });
-        claims.collect()
-    }
-}
-
-/// The caller bounds the text far below 4 GiB.
-fn offset(length: usize) -> u32 {
-    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 fn kind(raw: &str) -> ClaimKind {

@@ -1,23 +1,25 @@
-//! One element of a claim, comparable without touching its text in the usual case.
+//! One element of a claim: as a policy writes it, and as a session holds it.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
-use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 
 use serde_json::{Number, Value};
 
 use super::canonical_number;
 
-/// One element of a claim. Two values are equal when kind and canonical text are.
-#[derive(Clone)]
+/// One element of a claim, to compare with: a literal of a policy. Two values are equal when kind and canonical
+/// text are.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ClaimValue {
-    /// The text of the whole token; all its values share it.
-    arena: Arc<String>,
-    start: u32,
-    end: u32,
-    digest: u32,
     kind: ClaimKind,
+    digest: u32,
+    text: Box<str>,
+}
+
+/// One element of a claim as a session holds it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClaimRef<'a> {
+    kind: ClaimKind,
+    text: &'a str,
 }
 
 /// The JSON type of a claim's element.
@@ -102,15 +104,7 @@ impl ClaimValue {
     }
 
     fn alone(kind: ClaimKind, text: String) -> Self {
-        let end = u32::try_from(text.len()).unwrap_or(u32::MAX);
-        Self::shared(kind, &Arc::new(text), (0, end))
-    }
-
-    /// The part of `arena` between two byte offsets.
-    pub(super) fn shared(kind: ClaimKind, arena: &Arc<String>, (start, end): (u32, u32)) -> Self {
-        let mut value = Self { arena: Arc::clone(arena), start, end, digest: 0, kind };
-        value.digest = digest(kind, value.as_text());
-        value
+        Self { kind, digest: digest(kind, &text), text: text.into() }
     }
 
     /// The JSON type.
@@ -124,23 +118,50 @@ impl ClaimValue {
     #[must_use]
     #[inline]
     pub fn as_text(&self) -> &str {
-        self.range().and_then(|range| self.arena.get(range)).unwrap_or_default()
-    }
-
-    /// The text for comparing: without the checks that cutting a string needs.
-    #[inline]
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        self.range().and_then(|range| self.arena.as_bytes().get(range)).unwrap_or_default()
+        &self.text
     }
 
     #[inline]
-    fn range(&self) -> Option<std::ops::Range<usize>> {
-        Some(usize::try_from(self.start).ok()?..usize::try_from(self.end).ok()?)
+    pub(super) fn digest(&self) -> u32 {
+        self.digest
+    }
+
+    /// As a session would hold it.
+    #[must_use]
+    #[inline]
+    pub fn as_claim(&self) -> ClaimRef<'_> {
+        ClaimRef { kind: self.kind, text: &self.text }
+    }
+}
+
+impl<'a> ClaimRef<'a> {
+    #[inline]
+    pub(super) const fn new(kind: ClaimKind, text: &'a str) -> Self {
+        Self { kind, text }
+    }
+
+    /// The JSON type.
+    #[must_use]
+    #[inline]
+    pub fn kind(self) -> ClaimKind {
+        self.kind
+    }
+
+    /// The canonical text; of a string, the string itself.
+    #[must_use]
+    #[inline]
+    pub fn as_text(self) -> &'a str {
+        self.text
+    }
+
+    #[inline]
+    pub(super) fn digest(self) -> u32 {
+        digest(self.kind, self.text)
     }
 
     /// The value as JSON, flat claims' kinds only; see [`super::Claims::to_json`].
-    pub(super) fn to_json(&self) -> Value {
-        let text = self.as_text();
+    pub(super) fn to_json(self) -> Value {
+        let text = self.text;
         match self.kind {
             ClaimKind::Null => Value::Null,
             ClaimKind::Boolean => Value::Bool(text == "true"),
@@ -148,11 +169,6 @@ impl ClaimValue {
             ClaimKind::Text => Value::String(text.to_owned()),
             ClaimKind::Nested => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
         }
-    }
-
-    #[inline]
-    pub(super) fn digest(&self) -> u32 {
-        self.digest
     }
 }
 
@@ -169,40 +185,26 @@ fn exact_number(canonical: &str) -> Option<Value> {
 
 /// FNV-1a over kind and text. It only orders; equality is always decided by the text, so a
 /// collision somebody provokes costs a comparison and decides nothing.
-fn digest(kind: ClaimKind, text: &str) -> u32 {
+pub(super) fn digest(kind: ClaimKind, text: &str) -> u32 {
     let start = 0x811c_9dc5_u32 ^ u32::from(kind as u8);
     text.bytes().fold(start, |digest, byte| (digest ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
-impl PartialEq for ClaimValue {
+impl PartialEq<ClaimValue> for ClaimRef<'_> {
     #[inline]
-    fn eq(&self, other: &Self) -> bool {
-        self.digest == other.digest && self.kind == other.kind && self.as_bytes() == other.as_bytes()
+    fn eq(&self, other: &ClaimValue) -> bool {
+        *self == other.as_claim()
     }
 }
 
-impl Eq for ClaimValue {}
-
-impl PartialOrd for ClaimValue {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for ClaimValue {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.kind, self.as_text()).cmp(&(other.kind, other.as_text()))
-    }
-}
-
-impl Hash for ClaimValue {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.kind, self.as_text()).hash(state);
+impl std::fmt::Debug for ClaimRef<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}({:?})", self.kind, self.text)
     }
 }
 
 impl std::fmt::Debug for ClaimValue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}({:?})", self.kind, self.as_text())
+        self.as_claim().fmt(f)
     }
 }

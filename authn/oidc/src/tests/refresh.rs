@@ -1,6 +1,5 @@
 //! New tokens for old, and what the provider says by then.
 
-use portcullis_identity::Group;
 use serde_json::{Value, json};
 
 use super::Pair;
@@ -27,7 +26,7 @@ async fn refresh(pair: &Pair, identity: &Identity, token: &str, subject: &str) -
 }
 
 fn groups(facts: &RefreshedFacts) -> Vec<String> {
-    facts.groups.iter().flat_map(|groups| groups.iter()).map(|Group { id, .. }| id.to_string()).collect()
+    facts.groups.iter().flat_map(|groups| groups.iter()).map(|group| group.id.to_string()).collect()
 }
 
 #[tokio::test]

@@ -79,7 +79,7 @@ impl Flight {
                     return Resolved::Missing;
                 }
             };
-            let session = sessions.into_iter().next().map(Arc::new);
+            let session = sessions.into_iter().next().map(|session| self.replica.table.shared(session));
             match self.replica.table.land(Some(server), head, &self.key, session) {
                 Landing::Held(session) => return Resolved::Session(session),
                 Landing::Gone { was_held } => {

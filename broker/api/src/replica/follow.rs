@@ -189,7 +189,7 @@ async fn refill(replica: Arc<Replica>, keys: Vec<SessionKey>) {
         let Ok(Fetched { server, head, mut sessions }) = replica.client.fetch_many(batch).await else { return };
         for key in batch {
             let session = sessions.iter().position(|session| session.key == *key).map(|at| sessions.swap_remove(at));
-            replica.table.land(Some(server), head, key, session.map(Arc::new));
+            replica.table.land(Some(server), head, key, session.map(|session| replica.table.shared(session)));
         }
     }
 }

@@ -134,7 +134,7 @@ impl Replica {
     /// [`RedeemError`].
     pub async fn redeem(&self, id: [u8; 16], until: Timestamp, key: &SessionKey) -> Result<Arc<Session>, RedeemError> {
         let Redeemed { server, session } = self.client.redeem_for_replica(id, until, key).await?;
-        let session = Arc::new(session);
+        let session = self.table.shared(session);
         match self.table.land(Some(server), session.version, key, Some(Arc::clone(&session))) {
             Landing::Held(newest) => Ok(newest),
             // Ended between the broker's answer and now: the hand-over is spent and worth nothing.
@@ -147,8 +147,9 @@ impl Replica {
     /// Holds a session that the broker has just answered, unless the stream has told of something newer.
     pub fn put(&self, session: Session) {
         let key = session.key;
+        let session = self.table.shared(session);
         // Too old, or ended since: then it is not held, and the next look-up asks the broker.
-        self.table.land(None, session.version, &key, Some(Arc::new(session)));
+        self.table.land(None, session.version, &key, Some(session));
     }
 
     /// Ends a session on every host; when this returns, this replica has let go of it already.

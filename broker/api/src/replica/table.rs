@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use portcullis_identity::{Session, SessionKey, Timestamp};
+use portcullis_identity::{Pool, Session, SessionKey, Timestamp};
 
 use super::{Resolved, size};
 use crate::ServerId;
@@ -60,7 +60,7 @@ enum Place {
 struct Held {
     session: Arc<Session>,
     bytes: usize,
-    /// Where the key stands in the ledger.
+    /// Where the session stands in the ledger.
     slot: AtomicUsize,
     /// The second of the last look-up, for eviction.
     looked_up: AtomicU32,
@@ -74,8 +74,8 @@ struct Held {
 
 #[derive(Debug, Default)]
 struct Ledger {
-    /// The keys held, in any order, for sampling.
-    held: Vec<SessionKey>,
+    /// The sessions held, in any order, for sampling.
+    held: Vec<Arc<Session>>,
     bytes: usize,
     /// The keys that are `Gone` or `Newer`, oldest first.
     remembered: VecDeque<(SessionKey, u64)>,
@@ -85,11 +85,18 @@ struct Ledger {
     /// Every change up to here is applied.
     version: u64,
     draws: u64,
+    /// What sessions have in common.
+    pool: Pool,
 }
 
 impl Table {
     pub(super) fn new(max_bytes: usize) -> Self {
         Self { places: papaya::HashMap::new(), ledger: Mutex::default(), max_bytes, hasher: RandomState::new() }
+    }
+
+    /// A session to be held, with what others have in common with it in the place of its own.
+    pub(super) fn shared(&self, session: Session) -> Arc<Session> {
+        self.ledger().pool.share(session).into()
     }
 
     /// What is held of `key`. A session that looks idle for too long is `Missing`: the broker may know of a
@@ -185,7 +192,8 @@ impl Table {
             Some(Place::Held(held)) => {
                 // The broker hears of uses later than this copy does.
                 let last_used = session.last_used.max(held.session.last_used);
-                self.hold(&mut ledger, Held::new(Arc::new(Session { last_used, ..session })));
+                let session = ledger.pool.share(Session { last_used, ..session });
+                self.hold(&mut ledger, Held::new(session.into()));
             }
             Some(Place::Newer { version: _ }) | None => {
                 self.remember(&mut ledger, &session.key, Place::Newer { version }, version);
@@ -206,16 +214,16 @@ impl Table {
         let mut keys: Vec<(u32, SessionKey)> = ledger
             .held
             .iter()
-            .filter_map(|key| match places.get(key) {
-                Some(Place::Held(held)) => Some((held.looked_up.load(Ordering::Relaxed), *key)),
+            .filter_map(|session| match places.get(&session.key) {
+                Some(Place::Held(held)) => Some((held.looked_up.load(Ordering::Relaxed), session.key)),
                 Some(Place::Gone { version: _ } | Place::Newer { version: _ }) | None => None,
             })
             .collect();
         keys.sort_unstable_by(|a, b| b.cmp(a));
-        keys.truncate(most);
         places.clear();
-        *ledger = Ledger { server: Some(server), version, floor: version, draws: ledger.draws, ..Ledger::default() };
-        keys.into_iter().map(|(_, key)| key).collect()
+        let (draws, pool) = (ledger.draws, std::mem::take(&mut ledger.pool));
+        *ledger = Ledger { server: Some(server), version, floor: version, draws, pool, ..Ledger::default() };
+        keys.into_iter().take(most).map(|(_, key)| key).collect()
     }
 
     /// Writes later last uses into the sessions themselves, where others read them, and names those that the
@@ -263,9 +271,12 @@ impl Table {
         if let Some(Place::Held(old)) = places.get(&key) {
             fresh.inherit(old);
             ledger.bytes = ledger.bytes.saturating_sub(old.bytes);
+            if let Some(place) = ledger.held.get_mut(old.slot.load(Ordering::Relaxed)) {
+                *place = Arc::clone(&fresh.session);
+            }
         } else {
             fresh.slot.store(ledger.held.len(), Ordering::Relaxed);
-            ledger.held.push(key);
+            ledger.held.push(Arc::clone(&fresh.session));
         }
         ledger.bytes = ledger.bytes.saturating_add(fresh.bytes);
         places.insert(key, Place::Held(fresh));
@@ -304,7 +315,7 @@ impl Table {
             ledger.held.swap_remove(slot);
         }
         if let Some(moved) = ledger.held.get(slot)
-            && let Some(Place::Held(moved)) = places.get(moved)
+            && let Some(Place::Held(moved)) = places.get(&moved.key)
         {
             moved.slot.store(slot, Ordering::Relaxed);
         }
@@ -321,7 +332,8 @@ impl Table {
             }
             ledger.draws = ledger.draws.wrapping_add(1);
             let drawn = self.hasher.hash_one(ledger.draws).checked_rem(count)?;
-            let Some(key) = usize::try_from(drawn).ok().and_then(|slot| ledger.held.get(slot)) else { continue };
+            let drawn = usize::try_from(drawn).ok().and_then(|slot| ledger.held.get(slot));
+            let Some(key) = drawn.map(|session| &session.key) else { continue };
             let Some(Place::Held(held)) = places.get(key) else { continue };
             let seen = held.looked_up.load(Ordering::Relaxed);
             if key != spared && oldest.is_none_or(|(least, _)| seen < least) {

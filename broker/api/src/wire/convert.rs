@@ -325,7 +325,9 @@ pub fn check_facts(profile: &Profile, claims_json: &str) -> Result<(), WireError
 #[must_use]
 pub fn profile_message(profile: &Profile) -> wire::Profile {
     let Profile { user_id, email, name, groups } = profile;
-    let groups = groups.as_deref().map(|groups| wire::Groups { group: groups.iter().map(group_message).collect() });
+    let groups = groups
+        .as_deref()
+        .map(|groups| wire::Groups { group: groups.iter().map(|group| group_message(group)).collect() });
     wire::Profile { user_id: (**user_id).to_owned(), email: (**email).to_owned(), name: (**name).to_owned(), groups }
 }
 

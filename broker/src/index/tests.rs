@@ -1,0 +1,51 @@
+use super::*;
+
+fn entry(person: u8, sid: Option<&str>, expires: i64) -> Entry {
+    Entry {
+        principal: Principal { issuer: "https://idp.corp.test".into(), subject: format!("p{person}").into() },
+        user: format!("p{person}").into(),
+        provider: ProviderName::new("corp"),
+        provider_session: sid.map(Into::into),
+        authenticated_at: Timestamp::EPOCH,
+        expires_at: Timestamp::from_unix_seconds(expires),
+        idle: None,
+        last_used: Timestamp::EPOCH,
+        asked_at: Timestamp::EPOCH,
+        refresh_at: None,
+        attempts: 0,
+        refreshing: None,
+    }
+}
+
+fn key(number: u8) -> SessionKey {
+    SessionKey::from_bytes([number; 32])
+}
+
+#[test]
+fn every_name_finds_its_sessions_and_no_others() {
+    let mut index = Index::default();
+    for number in 0..6 {
+        index.insert(key(number), entry(number / 2, (number % 2 == 0).then_some("sid"), i64::from(number) + 1));
+    }
+    let principal = |person: u8| EndSelector::Principal(entry(person, None, 0).principal);
+    let user = |person: &str| EndSelector::User(person.into());
+    let provider = |issuer: &str| EndSelector::ProviderSession { issuer: issuer.into(), id: "sid".into() };
+    let sorted = |index: &Index, selector: &EndSelector| {
+        let mut keys = index.select(selector);
+        keys.sort_unstable();
+        keys
+    };
+    assert_eq!(sorted(&index, &principal(1)), [key(2), key(3)]);
+    assert_eq!(sorted(&index, &user("p2")), [key(4), key(5)]);
+    assert_eq!(sorted(&index, &provider("https://idp.corp.test")), [key(0), key(2), key(4)]);
+    assert!(sorted(&index, &provider("https://other.test")).is_empty() && sorted(&index, &user("p9")).is_empty());
+    assert_eq!(index.over(Timestamp::from_unix_seconds(2), 9), [key(0), key(1)]);
+    assert!(index.remove(&key(2)).is_some() && index.remove(&key(2)).is_none());
+    assert_eq!(sorted(&index, &principal(1)), [key(3)]);
+    // A slot that is taken again belongs to its new session alone.
+    index.insert(key(9), entry(7, Some("other"), 100));
+    assert_eq!(sorted(&index, &principal(1)), [key(3)]);
+    assert_eq!(sorted(&index, &user("p7")), [key(9)]);
+    assert_eq!(sorted(&index, &provider("https://idp.corp.test")), [key(0), key(4)]);
+    assert_eq!((index.len(), index.iter().count()), (6, 6));
+}
