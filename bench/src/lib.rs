@@ -8,5 +8,10 @@
 //! ```
 
 pub mod drive;
+pub mod growth;
 pub mod load;
+pub mod options;
 pub mod picture;
+pub mod scale;
+pub mod series;
+pub mod site;
