@@ -1,12 +1,13 @@
 //! Load that counts: connections that ask one request after the other over many routes, and streams that stay open.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::series::say;
 use crate::site::{Asked, STREAM, Site};
 
 /// Connections of a load.
@@ -26,6 +27,8 @@ pub(super) struct Load {
 struct Counts {
     good: AtomicU64,
     bad: AtomicU64,
+    /// How the first that was not as it should be went.
+    fault: OnceLock<String>,
 }
 
 impl Load {
@@ -50,14 +53,18 @@ impl Load {
                                 *none = Some(connected);
                                 continue;
                             }
-                            Err(_) => Visit::Broken,
+                            Err(error) => Visit::Broken(error),
                         },
                     };
                     match status {
                         Visit::Good => counts.good.fetch_add(1, Ordering::Relaxed),
-                        Visit::Bad => counts.bad.fetch_add(1, Ordering::Relaxed),
-                        Visit::Broken => {
+                        Visit::Bad(status) => {
+                            counts.fault.get_or_init(|| format!("answered with {status}"));
+                            counts.bad.fetch_add(1, Ordering::Relaxed)
+                        }
+                        Visit::Broken(error) => {
                             visitor = None;
+                            counts.fault.get_or_init(|| error.to_string());
                             counts.bad.fetch_add(1, Ordering::Relaxed)
                         }
                     };
@@ -79,6 +86,9 @@ impl Load {
             // A task that was cut off has counted what it had.
             drop(task.await);
         }
+        if let Some(fault) = self.counts.fault.get() {
+            say(&format!("the first request that failed: {fault}"));
+        }
         (self.counts.good.load(Ordering::Relaxed), self.counts.bad.load(Ordering::Relaxed))
     }
 }
@@ -86,16 +96,16 @@ impl Load {
 /// How one request went.
 enum Visit {
     Good,
-    Bad,
-    Broken,
+    Bad(u16),
+    Broken(io::Error),
 }
 
 impl Visit {
     async fn ask(visitor: &mut crate::site::Visitor, asked: &Asked) -> Self {
         match visitor.ask(asked).await {
             Ok(200) => Self::Good,
-            Ok(_) => Self::Bad,
-            Err(_) => Self::Broken,
+            Ok(status) => Self::Bad(status),
+            Err(error) => Self::Broken(error),
         }
     }
 }

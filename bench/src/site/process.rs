@@ -49,7 +49,10 @@ impl Process {
         let socket = folder.join("notify.sock");
         drop(fs::remove_file(&socket));
         let words = UnixDatagram::bind(&socket)?;
-        let log = fs::File::create(folder.join("log"))?;
+        // Not beside the configuration, whose folder is watched.
+        let said = folder.join("said");
+        fs::create_dir_all(&said)?;
+        let log = fs::File::create(said.join("log"))?;
         let begun = Instant::now();
         let mut child = Command::new(binary)
             .args(["run", "--config"])
@@ -66,8 +69,8 @@ impl Process {
             // Either arm ends the wait; nothing is lost with the other.
             word = word(&words, "READY=1") => word?,
             status = child.wait() => {
-                let said = fs::read_to_string(folder.join("log")).unwrap_or_default();
-                return Err(io::Error::other(format!("{} ended: {}: {said}", binary.display(), status?)));
+                let words = fs::read_to_string(said.join("log")).unwrap_or_default();
+                return Err(io::Error::other(format!("{} ended: {}: {words}", binary.display(), status?)));
             }
         }
         Ok(Self { child, pid, words, telemetry, ready_after: begun.elapsed() })
