@@ -12,7 +12,7 @@ use papaya::{Equivalent, HashMap};
 use portcullis_identity::{Session, SessionKey, Timestamp};
 use portcullis_keys::{AssertionKeys, Random};
 
-use crate::{AssertionClaims, BuildDigestHasher, IdentityHeaders};
+use crate::{AssertionClaims, IdentityHeaders};
 
 /// An assertion with less than this left is not given out any more.
 const LEAST_REST: Duration = Duration::from_secs(120);
@@ -59,8 +59,9 @@ impl Hash for Key {
 
 impl Hash for Sought<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // A session has few versions, hosts and generations at a time: they are told apart by comparison.
-        self.session.hash(state);
+        // All of it: a session may visit any number of hosts, and keys that hash alike crowd the table for everybody.
+        let Self { session, version, host, generation } = self;
+        (session, version, host, generation).hash(state);
     }
 }
 
@@ -96,7 +97,7 @@ pub struct About<'a> {
 
 /// The assertions kept. Reads take no lock.
 #[derive(Debug, Default)]
-pub struct Assertions(HashMap<Key, Signed, BuildDigestHasher>);
+pub struct Assertions(HashMap<Key, Signed>);
 
 impl Assertions {
     /// The assertion about `about`, marked as sensitive; `fresh` is told when one was signed.

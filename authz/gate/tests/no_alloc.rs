@@ -177,6 +177,24 @@ fn an_assertion_that_is_kept_allocates_nothing() {
 }
 
 #[test]
+fn a_session_that_visits_many_hosts_finds_each_assertion_again() {
+    let gate = gate();
+    let snapshot = gate.snapshot();
+    let signing = AssertionKeys::from_ring(&KeyRing::generate(&SystemRandom).0).expect("a whole ring");
+    let session = session("kim@corp.test", "{}");
+    let (kept, mut fresh) = (Assertions::default(), 0);
+    let hosts: Vec<String> = (0..300).map(|number| format!("a{number}.apps.test")).collect();
+    for _ in 0..2 {
+        for host in &hosts {
+            let identity = snapshot.identity_headers();
+            let about = About { identity, session: &session, host, generation: [7; 32], now: NOW };
+            drop(kept.signed(about, &signing, &SystemRandom, || fresh += 1));
+        }
+    }
+    assert_eq!(fresh, 300, "each is signed once");
+}
+
+#[test]
 fn the_counter_counts() {
     assert!(measure(|| drop(black_box(vec![1_u8]))).count_total > 0);
 }

@@ -1,6 +1,6 @@
 //! The deadlines of one connection's exchanges, kept by one timer: a request costs it nothing.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -59,6 +59,8 @@ impl Watch {
 
     /// A deadline was set: sees to it that the next look is not after it.
     pub(super) fn expect(&self, due: u64) {
+        // Pairs with the one in `keep`: either the look sees the deadline, or we see that it goes on.
+        fence(Ordering::SeqCst);
         if due < self.next_look.load(Ordering::SeqCst) {
             self.wake.notify_one();
         }
@@ -69,6 +71,7 @@ impl Watch {
         loop {
             // Whoever sets a deadline from here on wakes us: it may be too late for this look.
             self.next_look.store(NEVER, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
             let now = self.now();
             let due = self.look(now).min(now.saturating_add(DAY));
             // While requests come, their deadlines are not worth a wake-up each: a look a second finds them.

@@ -86,7 +86,9 @@ impl Handshakes {
         }
         let start = LazyConfigAcceptor::new(Acceptor::default(), socket).await?;
         let name = start.client_hello().server_name().unwrap_or_default().to_ascii_lowercase();
-        let trusts = doors.rules.of(&name);
+        // The root's dot is no part of a canonical host.
+        let name = name.strip_suffix('.').unwrap_or(&name);
+        let trusts = doors.rules.of(name);
         let config = self.material.config(&doors, &trusts).map_err(io::Error::other)?;
         let tls = start.into_stream(config).await?;
         let chain = tls.get_ref().1.peer_certificates().filter(|_| !trusts.is_empty());

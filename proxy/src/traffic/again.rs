@@ -101,15 +101,15 @@ pub(crate) fn standing(to: &ToRoute, exchange: &Arc<crate::exchange::Exchange>) 
     }
 }
 
-/// Enters the exchange into the registry, once.
+/// Enters the exchange into the registry, once, and sees to it that it ends with its session, however often its other
+/// deadlines are set.
 pub(crate) fn enter(context: &mut Context) {
     let shared = Arc::clone(&context.shared);
     let exchange = Arc::clone(&context.exchange);
     let Some(to) = context.routed() else { return };
-    if to.registration.is_some() {
-        return;
+    if to.registration.is_none() {
+        to.registration = Some(shared.registry.enter(standing(to, &exchange)));
     }
-    to.registration = Some(shared.registry.enter(standing(to, &exchange)));
     if let Some(session) = &to.grant.session {
         // No event tells that a session's time is over, or that a proof of who asks is too old for the route.
         let too_old = to.grant.route.needs.max_age.map(|age| session.authenticated_at.saturating_add(age));

@@ -140,7 +140,7 @@ async fn forward(
         context.exchange.body_passed(true);
     }
     context.passage = Passage::Route(Box::new(to));
-    if kind != Kind::Plain {
+    if kind != Kind::Plain || has_long_body {
         again::enter(context);
     }
     None

@@ -105,9 +105,15 @@ async fn a_stream_ends_with_the_routes_max_age_and_other_routes_streams_go_on() 
     let world = World::with(&routes, "").await;
     let (_, cookie) = world.sign_in("wiki.test");
     let mut short = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;
+    let mut upload = world.tls("wiki.test").await;
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: wiki.test\r\nCookie: {cookie}\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
+    );
+    upload.write_all(head.as_bytes()).await.unwrap();
     let (_, cookie) = world.sign_in("other.test");
     let mut long = websocket(&world, "other.test", &format!("Cookie: {cookie}\r\n")).await;
     tokio::time::timeout(Duration::from_secs(4), read_all(&mut short)).await.expect("outlives the proof of who asks");
+    tokio::time::timeout(Duration::from_secs(2), read_all(&mut upload)).await.expect("an upload outlives it");
     stays_open(&mut long, "without max_age").await;
 }
 
