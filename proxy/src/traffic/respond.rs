@@ -114,7 +114,9 @@ async fn forward(
     let Ok(tokens) = tokens(&grant, context).await else {
         return Some(replies::failure(session, context, replies::Failure::Token));
     };
-    let Some(state) = context.published.route(&route).cloned() else {
+    // The gate may judge by a newer generation than the one that the request began with.
+    let newest = || shared.published.load().route(&route).cloned();
+    let Some(state) = context.published.route(&route).cloned().or_else(newest) else {
         // A generation that is two swaps old: the client asks again and meets the newest.
         return Some(replies::failure(session, context, replies::Failure::NoAddress));
     };
