@@ -5,10 +5,11 @@
 //! never a mere event; what to do about it, and whether the new content is any good, is not decided here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::path::{Component, Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
@@ -16,17 +17,11 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use crate::digest::sha256;
 use crate::files::{MAX_CONFIG_BYTES, read_settled};
 use crate::load::ReferencedFile;
+use settling::Settling;
 
-/// Files are compared once this long nothing has happened to them.
-const QUIET: Duration = Duration::from_millis(100);
+mod settling;
 
-/// How many times [`QUIET`] a file that is being written may stay open before it is looked at all the same.
-const OPEN_QUIETS: u32 = 50;
-
-/// Events in a row after which files are compared although there is no quiet.
-const MAX_BURST: u32 = 10_000;
-
-/// Files are compared this often without any event: for file systems that send none.
+/// Files are compared this often whatever events there are: for file systems that send none.
 const ROUND: Duration = Duration::from_secs(30);
 
 /// The most symlinks on the way to one file.
@@ -71,6 +66,8 @@ impl Watcher {
             files: BTreeMap::new(),
             changed,
             waiting: Vec::new(),
+            settling: None,
+            round: now() + ROUND,
         };
         watch.follow(files);
         let thread = std::thread::Builder::new().name("config-watch".to_owned()).spawn(move || watch.run(&inbox))?;
@@ -127,6 +124,10 @@ struct Watch {
     changed: SyncSender<()>,
     /// Who waits until nothing is being written.
     waiting: Vec<Sender<()>>,
+    /// Since an event about our files until they are compared.
+    settling: Option<Settling>,
+    /// When files are compared without any event.
+    round: Instant,
 }
 
 impl Watch {
@@ -134,84 +135,78 @@ impl Watch {
         // What happened between the load and the first watch is a change too.
         self.compare();
         loop {
-            match inbox.recv_timeout(ROUND) {
-                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(Message::Follow(files)) => {
-                    self.follow(files);
-                    self.compare();
-                }
-                Ok(Message::Event(event)) => {
-                    let mut writers = BTreeSet::new();
-                    if !self.concerns(event.as_ref(), &mut writers) {
-                        continue;
-                    }
-                    if self.settle(inbox, writers).is_break() {
-                        return;
-                    }
-                    self.compare();
-                    self.tell_settled();
-                }
-                Ok(Message::Settle(reply)) => {
-                    self.waiting.push(reply);
-                    if self.settle(inbox, BTreeSet::new()).is_break() {
-                        return;
-                    }
-                    self.compare();
-                    self.tell_settled();
-                }
-                Err(RecvTimeoutError::Timeout) => self.compare(),
+            let message = match inbox.recv_timeout(self.due().saturating_duration_since(now())) {
+                Ok(message) => Some(message),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let now = now();
+            if message.is_some_and(|message| self.hear(message, now).is_break()) {
+                return;
             }
+            self.pass(now);
         }
     }
 
-    /// Waits until nothing happens any more and no file is open for writing.
-    fn settle(&mut self, inbox: &Receiver<Message>, mut writers: BTreeSet<PathBuf>) -> std::ops::ControlFlow<()> {
-        let mut quiets = 0;
-        let mut burst = 0;
-        while quiets < OPEN_QUIETS && burst < MAX_BURST {
-            match inbox.recv_timeout(QUIET) {
-                Ok(Message::Event(event)) => {
-                    burst = burst.saturating_add(1);
-                    self.concerns(event.as_ref(), &mut writers);
-                }
-                Ok(Message::Follow(files)) => self.follow(files),
-                Ok(Message::Settle(reply)) => self.waiting.push(reply),
-                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return std::ops::ControlFlow::Break(()),
-                Err(RecvTimeoutError::Timeout) if writers.is_empty() => break,
-                Err(RecvTimeoutError::Timeout) => quiets = quiets.saturating_add(1),
-            }
-        }
-        std::ops::ControlFlow::Continue(())
+    /// When files are compared next if nothing more is heard.
+    fn due(&self) -> Instant {
+        self.settling.as_ref().map_or(self.round, Settling::due)
     }
 
-    fn tell_settled(&mut self) {
+    fn hear(&mut self, message: Message, now: Instant) -> ControlFlow<()> {
+        match message {
+            Message::Stop => return ControlFlow::Break(()),
+            Message::Event(event) => self.happened(event.as_ref(), now),
+            Message::Settle(reply) => {
+                self.waiting.push(reply);
+                self.settling.get_or_insert_with(|| Settling::begin(now)).stir(now);
+            }
+            Message::Follow(files) => {
+                self.follow(files);
+                if self.settling.is_none() {
+                    self.compare();
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Compares files if it is time to.
+    fn pass(&mut self, now: Instant) {
+        if now < self.due() {
+            return;
+        }
+        self.settling = None;
+        self.round = now + ROUND;
+        self.compare();
         for reply in self.waiting.drain(..) {
             // Who asked may have gone away.
             _ = reply.send(());
         }
     }
 
-    /// Whether an event is about one of our names; keeps the list of those that are being written.
-    fn concerns(&self, event: Option<&Event>, writers: &mut BTreeSet<PathBuf>) -> bool {
-        let Some(event) = event else { return true };
-        let ours: Vec<&PathBuf> = event.paths.iter().filter(|path| self.names.contains(*path)).collect();
-        match event.kind {
-            EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
-                for path in &ours {
-                    writers.remove(*path);
-                }
-            }
-            // Reading is what we do ourselves.
-            EventKind::Access(_) => return false,
-            EventKind::Modify(ModifyKind::Data(_)) => writers.extend(ours.iter().map(|path| (*path).clone())),
-            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => {
-                for path in &ours {
-                    writers.remove(*path);
-                }
-            }
-            EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Other => {}
+    /// Begins to settle, or goes on, if an event is about one of our names: a log that is written beside our files
+    /// puts nothing off. `None`: events were lost, and one of them may have been ours.
+    fn happened(&mut self, event: Option<&Event>, now: Instant) {
+        let ours = |path: &&PathBuf| self.names.contains(*path);
+        let paths: Vec<&PathBuf> = event.into_iter().flat_map(|event| &event.paths).filter(ours).collect();
+        let nameless = event.is_none_or(|event| event.paths.is_empty());
+        let kind = event.map_or(EventKind::Any, |event| event.kind);
+        let closes = matches!(kind, EventKind::Access(AccessKind::Close(AccessMode::Write)));
+        // Reading is what we do ourselves.
+        let reads = matches!(kind, EventKind::Access(_)) && !closes;
+        if reads || (paths.is_empty() && !nameless) {
+            return;
         }
-        !ours.is_empty() || event.paths.is_empty()
+        let settling = self.settling.get_or_insert_with(|| Settling::begin(now));
+        settling.stir(now);
+        for path in paths {
+            if matches!(kind, EventKind::Modify(ModifyKind::Data(_))) {
+                settling.opened(path);
+            } else if closes || matches!(kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))) {
+                settling.closed(path);
+            }
+        }
     }
 
     /// Takes over a list of files and what their content is believed to be.
@@ -298,6 +293,14 @@ fn collect_names(path: &Path, names: &mut BTreeSet<PathBuf>) {
         }
         names.insert(path);
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the clock of this thread, which has no runtime; what it decides takes time as a parameter"
+)]
+fn now() -> Instant {
+    Instant::now()
 }
 
 #[cfg(test)]
