@@ -8,11 +8,11 @@ use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
+use portcullis_config::ProcessEnvironment;
 use serde_json::Value;
 use tokio::net::UnixStream;
 
 use crate::cli::Admin;
-use crate::configuration;
 
 /// The whole exchange.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -28,15 +28,16 @@ pub(crate) struct Reply {
     pub(crate) body: Value,
 }
 
-/// The admin socket that the options name.
+/// The admin socket that the options name. Whether the configuration is any good is for the process to say that runs it.
 ///
 /// # Errors
-/// The configuration cannot be read and no socket is named.
+/// The configuration's file cannot be read and no socket is named.
 pub(crate) fn socket(admin: &Admin) -> Result<PathBuf> {
     if let Some(socket) = &admin.socket {
         return Ok(socket.clone());
     }
-    Ok(configuration::load(&admin.file.config)?.config.directories.run.join("admin.sock"))
+    let found = portcullis_config::directories(&admin.file.config, &ProcessEnvironment);
+    Ok(found.into_diagnostic().wrap_err("where is the admin socket? `--socket` names it")?.run.join("admin.sock"))
 }
 
 /// Asks the process behind `socket`.

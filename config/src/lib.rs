@@ -24,6 +24,7 @@ mod check;
 mod client_trust;
 mod decode;
 mod digest;
+mod directories;
 mod environment;
 mod field;
 mod files;
@@ -42,6 +43,7 @@ mod watch;
 
 pub use build::HEADERS_OF_CLIENTS;
 pub use client_trust::{ClientTrust, DownstreamMtls, Enforcement, NameKind, NamePattern};
+pub use directories::{NoDirectories, directories};
 pub use environment::{Environment, ProcessEnvironment};
 pub use health::{HealthCheck, Probe};
 pub use load::{Loaded, ReferencedFile, from_text, load};

@@ -89,7 +89,7 @@ pub(crate) fn config(build: &mut Build<'_>, parts: Parts) -> Option<Config> {
     } = document;
     let services = section::services(build, services);
     let siblings = section::siblings(build, siblings);
-    let directories = section::directories(build, directories);
+    let directories = crate::directories::resolve(directories, build.base, build.environment);
     let listen = section::listen(build, listen, &services, &siblings);
     let sign_in = sign_in::sign_in(build, sign_in, cookie, namespace);
     let assertion = assertion::assertion(build, assertion, sign_in.namespace);

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -17,9 +16,9 @@ use crate::model::{
 use crate::pem;
 use crate::report::Fault;
 use crate::schema::{
-    Address, CertificateEntry, DecisionsSection, DirectoriesSection, DrainSection, EngineName, InternalSection,
-    LimitsSection, ListenSection, OneOrMany, PemFile, Period, Reference, ReplicaSection, ServiceName, SessionSection,
-    SiblingsSection, SinkSection, StorageSection, Switch, TelemetrySection, TlsSection,
+    Address, CertificateEntry, DecisionsSection, DrainSection, EngineName, InternalSection, LimitsSection,
+    ListenSection, OneOrMany, PemFile, Period, Reference, ReplicaSection, ServiceName, SessionSection, SiblingsSection,
+    SinkSection, StorageSection, Switch, TelemetrySection, TlsSection,
 };
 
 /// The most decision records in memory.
@@ -79,24 +78,6 @@ fn sibling(text: &str, usual_port: u16) -> Result<Url, Fault> {
         url.set_port(Some(usual_port)).map_err(|()| Fault::new(format!("`{text}` takes no port")))?;
     }
     Ok(url)
-}
-
-/// Directories: the file's, systemd's, or the usual ones.
-pub(crate) fn directories(build: &Build<'_>, section: DirectoriesSection) -> Directories {
-    let DirectoriesSection { run_dir, state_dir } = section;
-    let place = |given: Option<PathBuf>, variable: &str, usual: &str| {
-        let given = given.map(|path| build.resolve(&path));
-        // systemd lists several with colons; the first is the unit's own.
-        let systemd = || build.environment.var(variable).and_then(|list| list.split(':').next().map(PathBuf::from));
-        let systemd = || systemd().filter(|path| path.is_absolute());
-        let path = given.or_else(systemd).unwrap_or_else(|| PathBuf::from(usual));
-        // Sockets and the store outlive a change of the working directory.
-        std::path::absolute(&path).unwrap_or(path)
-    };
-    Directories {
-        run: place(run_dir, "RUNTIME_DIRECTORY", "/run/portcullis"),
-        state: place(state_dir, "STATE_DIRECTORY", "/var/lib/portcullis"),
-    }
 }
 
 /// Addresses, with the port that users type.
