@@ -38,7 +38,8 @@ pub(crate) struct Edge {
     metrics: Arc<Metrics>,
 }
 
-/// Pingora's application for one connection: it knows the peer of every request.
+/// Pingora's application for one connection: it knows the peer of every request. The task of each HTTP/2 stream holds
+/// it until its end, which may come after that of the connection's own task.
 struct Guest {
     proxy: Arc<HttpProxy<Traffic>>,
     peer: Arc<Peer>,
@@ -139,6 +140,7 @@ impl Edge {
             Some(pingora_core::protocols::ALPN::H2)
         );
         let guest = Arc::new(Guest::new(self, connection.1, &limits));
+        let peer = Arc::clone(&guest.peer);
         let Signals { drain, close } = signals;
         let closing = async {
             // An error means that the edge itself is gone, which ends connections too.
@@ -162,7 +164,7 @@ impl Edge {
             self.metrics.cut(Cut::Head);
         };
         // Polled only when one of them is woken; side by side in the select, each byte would poll both.
-        let deadlines = guest.peer.watch.keep();
+        let deadlines = peer.watch.keep();
         let ends: [Pin<Box<dyn Future<Output = ()> + Send + '_>>; 3] =
             [Box::pin(closing), Box::pin(silent), Box::pin(deadlines)];
         let mut ends = FuturesUnordered::from_iter(ends);
@@ -171,8 +173,16 @@ impl Edge {
             _ = guest.process_new(Box::new(connection.0), &drain) => {}
             _ = ends.next() => {}
         }
-        if guest.peer.reset.load(Ordering::Relaxed) {
+        drop(ends);
+        drop(guest);
+        if peer.reset.load(Ordering::Relaxed) {
             self.metrics.connections_reset.inc();
+        }
+        // HTTP/2 streams may outlive their connection while they talk to their upstream. They are not cut for it, as what
+        // was asked for may be done although nobody hears the answer; but their time passes, the session's too.
+        tokio::select! {
+            () = peer.watch.keep() => {}
+            () = close.cancelled() => {}
         }
     }
 
@@ -208,6 +218,12 @@ impl Guest {
             h2,
             met: AtomicBool::new(false),
         }
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.peer.watch.end();
     }
 }
 

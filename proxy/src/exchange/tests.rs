@@ -124,3 +124,50 @@ async fn a_deadline_set_long_after_the_last_request_is_kept_to_the_moment() {
     assert_eq!((outcome, started.elapsed().as_millis() / 10), (Err(Cut::Timeout), 2150));
     assert!(peer.watch.is_empty(), "an exchange that ended is watched no more");
 }
+
+/// The two streams of a connection whose own task has ended: one that ends in time and one whose session ends first.
+#[tokio::test(start_paused = true)]
+async fn streams_that_outlive_their_connection_are_still_watched_and_not_cut_for_it() {
+    let peer = Arc::new(Peer::unknown());
+    let stream = |lasts: u64, may_last: u64| {
+        let exchange = Exchange::new(Arc::clone(&peer), Duration::from_secs(60));
+        exchange.head_read();
+        let inner = Arc::clone(&exchange);
+        let work = async move {
+            inner.end_within(Duration::from_secs(may_last));
+            tokio::time::sleep(Duration::from_secs(lasts)).await;
+        };
+        tokio::spawn(exchange.run(work, |_| ()))
+    };
+    let (quick, slow) = (stream(600, 900), stream(600, 300));
+    let connection = tokio::time::timeout(Duration::from_secs(5), peer.watch.keep());
+    assert!(connection.await.is_err(), "a connection's watch lasts as long as the connection");
+    assert!(!quick.is_finished() && !slow.is_finished(), "the end of a connection cuts nothing");
+    let both = async { (quick.await.unwrap(), slow.await.unwrap()) };
+    let left = async {
+        let outcomes = both.await;
+        peer.watch.end();
+        outcomes
+    };
+    let (outcomes, ()) = tokio::join!(left, peer.watch.keep());
+    assert_eq!(outcomes, (Ok(()), Err(Cut::Timeout)));
+    assert!(peer.watch.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_ends_closes_a_stream_that_outlived_its_connection() {
+    let of = |peer: &Arc<Peer>| Exchange::new(Arc::clone(peer), Duration::from_secs(60));
+    let peer = Arc::new(Peer::unknown());
+    let (ended, other) = (of(&peer), of(&peer));
+    ended.head_read();
+    other.head_read();
+    let silent = tokio::spawn(Arc::clone(&ended).run(std::future::pending::<()>(), |_| ()));
+    let spared = tokio::spawn(Arc::clone(&other).run(tokio::time::sleep(Duration::from_secs(30)), |_| ()));
+    let connection = tokio::time::timeout(Duration::from_secs(5), peer.watch.keep());
+    assert!(connection.await.is_err());
+    // Nobody keeps the watch for the moment: what is revoked needs no timer.
+    ended.cut(Cut::Revoked);
+    assert_eq!(silent.await.unwrap(), Err(Cut::Revoked));
+    assert_eq!(spared.await.unwrap(), Ok(()));
+    assert_eq!(other.why_cut(), None);
+}

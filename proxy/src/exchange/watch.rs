@@ -25,6 +25,8 @@ pub(crate) struct Watch {
     next_look: AtomicU64,
     /// Whether an exchange began since the last look.
     busy: AtomicBool,
+    /// Whether the connection and the last of its exchanges have ended.
+    over: AtomicBool,
     wake: Notify,
 }
 
@@ -39,6 +41,7 @@ impl Watch {
             open: Mutex::default(),
             next_look: AtomicU64::new(NEVER),
             busy: AtomicBool::new(false),
+            over: AtomicBool::new(false),
             wake: Notify::new(),
         }
     }
@@ -66,9 +69,15 @@ impl Watch {
         }
     }
 
-    /// Cuts exchanges when their time is over, as long as it is polled.
+    /// No exchange is left and none will come: nobody needs to keep the watch any more.
+    pub(crate) fn end(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.wake.notify_one();
+    }
+
+    /// Cuts exchanges when their time is over, as long as it is polled and until the watch has [ended](Self::end).
     pub(crate) async fn keep(&self) {
-        loop {
+        while !self.over.load(Ordering::SeqCst) {
             // Whoever sets a deadline from here on wakes us: it may be too late for this look.
             self.next_look.store(NEVER, Ordering::SeqCst);
             fence(Ordering::SeqCst);
