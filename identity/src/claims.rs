@@ -90,12 +90,15 @@ impl Claims {
     pub fn find(&self, name: &NameKey<'_>) -> Option<Found<'_>> {
         let (digest, wanted) = name.key();
         let digests = &self.names.digests;
-        let start = first_from(digests, digest, |entry| *entry);
+        let mut place = first_from(digests, digest, |entry| *entry);
         // Usually one entry, or none: the name decides where digests collide.
-        let same = digests.iter().skip(start).take_while(|entry| **entry == digest);
-        let places = same.zip(start..).map(|(_, place)| place);
-        let mut claims = places.filter_map(|place| self.names.claim(place));
-        claims.find(|(text, _)| *text == wanted).map(|(_, claim)| Found { claims: self, claim })
+        while digests.get(place) == Some(&digest) {
+            if let Some(claim) = self.names.claim_called(place, wanted) {
+                return Some(Found { claims: self, claim });
+            }
+            place = place.saturating_add(1);
+        }
+        None
     }
 
     /// The value of `name`, if it is exactly one string.
@@ -170,6 +173,18 @@ impl Claims {
         self.iter().map(|(name, found)| Entry { name, list: found.claim.list, values: found.iter().collect() })
     }
 
+    /// Whether the value in `slot` equals `wanted`, in kind and text: as bytes, which need no look for where
+    /// characters begin.
+    #[inline]
+    fn value_is(&self, slot: u32, wanted: &ClaimValue) -> bool {
+        let Ok(place) = usize::try_from(slot) else { return false };
+        let Some(own) = self.slots.get(place).copied() else { return false };
+        let before = place.checked_sub(1).and_then(|before| self.slots.get(before));
+        let start = before.map_or(0, |before| layout::end_of(*before));
+        let text = layout::range(start, layout::end_of(own)).and_then(|range| self.text.as_bytes().get(range));
+        layout::kind_of(own) == wanted.kind() && text == Some(wanted.as_text().as_bytes())
+    }
+
     #[inline]
     fn value(&self, slot: u32) -> Option<ClaimRef<'_>> {
         let place = usize::try_from(slot).ok()?;
@@ -194,15 +209,16 @@ impl<'a> Found<'a> {
     #[inline]
     pub fn has(self, wanted: &ClaimValue) -> bool {
         match self.index() {
-            None => self.iter().any(|value| value == *wanted),
+            None => {
+                let slots = self.claim.first..self.claim.first.saturating_add(self.claim.count);
+                slots.into_iter().any(|slot| self.claims.value_is(slot, wanted))
+            }
             Some(index) => {
                 let digest = wanted.digest();
                 let start = first_from(index, digest, |[entry, _]| *entry);
                 let (_, rest) = index.split_at_checked(start).unwrap_or_default();
                 let mut same = rest.iter().take_while(|[entry, _]| *entry == digest);
-                same.any(|[_, place]| {
-                    self.claims.value(self.claim.first.saturating_add(*place)).is_some_and(|value| value == *wanted)
-                })
+                same.any(|[_, place]| self.claims.value_is(self.claim.first.saturating_add(*place), wanted))
             }
         }
     }

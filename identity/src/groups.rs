@@ -33,8 +33,9 @@ impl Groups {
             return self.members.iter().any(|group| *group.id == *id);
         }
         let start = first_from(&self.index, digest, |(entry, _)| *entry);
-        let same = self.index.iter().skip(start).take_while(|(entry, _)| *entry == digest);
-        same.filter_map(|(_, place)| self.members.get(usize::try_from(*place).ok()?)).any(|group| *group.id == *id)
+        let same = self.index.get(start..).unwrap_or_default().iter().take_while(|(entry, _)| *entry == digest);
+        let mut members = same.filter_map(|(_, place)| self.members.get(usize::try_from(*place).ok()?));
+        members.any(|group| *group.id == *id)
     }
 
     /// What orders the index: it narrows the search, the id itself decides.

@@ -27,7 +27,13 @@ impl SessionKey {
 /// The first eight bytes in hexadecimal: the session digest of logs and events.
 impl fmt::Display for SessionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().take(8).try_for_each(|byte| write!(f, "{byte:02x}"))
+        // In one piece: every access event shows it.
+        let mut text = [0; 16];
+        for (digits, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' - 10 + half };
+            digits.copy_from_slice(&[digit(byte >> 4), digit(byte & 0x0f)]);
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

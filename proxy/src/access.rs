@@ -15,10 +15,10 @@ use portcullis_policy::Decision;
 
 use crate::edge::Peer;
 
-use members::Members;
+use members::{Members, member};
 
-/// The tracing target of access events. Such an event has one field, `members`: the members of a JSON object, without
-/// braces.
+/// The tracing target of access events. Such an event has one field, `members`: members of a JSON object, each with a
+/// comma before it.
 pub const TARGET: &str = "access";
 
 /// What came of a request, in one word.
@@ -117,31 +117,31 @@ impl Record {
     /// Tells the event.
     pub(crate) fn tell(&self, request_id: &str, peer: &Peer, version: Version, measures: &Measures) {
         tell(|event| {
-            event.text("request.id", request_id);
-            event.text("http.request.method", self.method.as_ref().map_or("", Method::as_str));
-            event.text("server.address", &self.host);
-            event.text("url.path", &self.path);
-            event.text("http.route", self.route.as_ref().map_or("", |route| &*route.name));
-            event.text("decision", self.outcome.label());
-            event.text("cause", self.outcome.cause());
-            event.words("reasons", self.decision.iter().flat_map(|decision| decision.reasons.iter()));
+            event.text(member!("request.id"), request_id);
+            event.text(member!("http.request.method"), self.method.as_ref().map_or("", Method::as_str));
+            event.text(member!("server.address"), &self.host);
+            event.text(member!("url.path"), &self.path);
+            event.text(member!("http.route"), self.route.as_ref().map_or("", |route| &*route.name));
+            event.text(member!("decision"), self.outcome.label());
+            event.text(member!("cause"), self.outcome.cause());
+            event.words(member!("reasons"), self.decision.iter().flat_map(|decision| decision.reasons.iter()));
             if let Some(rule) = self.decision.and_then(|decision| decision.rule) {
-                event.number("policy.rule", rule.into());
+                event.number(member!("policy.rule"), rule.into());
             }
-            event.display("session.key", self.session.as_ref().map(|session| session.key));
-            event.display("generation", self.generation);
-            event.number("http.response.status_code", self.status.map_or(0, |status| status.as_u16().into()));
-            event.text("upstream.failure", self.upstream_failure.unwrap_or_default());
-            event.text("cut", measures.cut.unwrap_or_default());
-            event.number("http.request.body.size", measures.received);
-            event.number("http.response.body.size", measures.sent);
-            event.number("duration_ms", u64::try_from(measures.took.as_millis()).unwrap_or(u64::MAX));
+            event.display(member!("session.key"), self.session.as_ref().map(|session| session.key));
+            event.display(member!("generation"), self.generation);
+            event.number(member!("http.response.status_code"), self.status.map_or(0, |status| status.as_u16().into()));
+            event.text(member!("upstream.failure"), self.upstream_failure.unwrap_or_default());
+            event.text(member!("cut"), measures.cut.unwrap_or_default());
+            event.number(member!("http.request.body.size"), measures.received);
+            event.number(member!("http.response.body.size"), measures.sent);
+            event.number(member!("duration_ms"), u64::try_from(measures.took.as_millis()).unwrap_or(u64::MAX));
             match self.client.filter(|client| *client != peer.address.ip()) {
-                Some(client) => event.display("client.address", Some(client)),
-                None => event.text("client.address", peer.forwarded_for.to_str().unwrap_or_default()),
+                Some(client) => event.display(member!("client.address"), Some(client)),
+                None => event.text(member!("client.address"), peer.forwarded_for.to_str().unwrap_or_default()),
             }
-            event.text("network.protocol", protocol(version));
-            event.text("tls.version", peer.tls_version);
+            event.text(member!("network.protocol"), protocol(version));
+            event.text(member!("tls.version"), peer.tls_version);
         });
     }
 }
@@ -149,13 +149,13 @@ impl Record {
 /// Tells of a request whose head was refused before it could be read: nothing of it is known.
 pub(crate) fn unreadable(peer: &Peer, h2: bool, cause: &'static str, status: u16) {
     tell(|event| {
-        event.text("request.id", "");
-        event.text("decision", "malformed");
-        event.text("cause", cause);
-        event.number("http.response.status_code", status.into());
-        event.display("client.address", Some(peer.address.ip()));
-        event.text("network.protocol", if h2 { "h2" } else { "http/1.1" });
-        event.text("tls.version", peer.tls_version);
+        event.text(member!("request.id"), "");
+        event.text(member!("decision"), "malformed");
+        event.text(member!("cause"), cause);
+        event.number(member!("http.response.status_code"), status.into());
+        event.display(member!("client.address"), Some(peer.address.ip()));
+        event.text(member!("network.protocol"), if h2 { "h2" } else { "http/1.1" });
+        event.text(member!("tls.version"), peer.tls_version);
     });
 }
 

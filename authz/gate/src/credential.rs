@@ -80,15 +80,32 @@ pub fn upstream_cookies(headers: &HeaderMap, cookie: &Cookie) -> CookieEdit {
 /// Every `name=value` of every `Cookie` field, trimmed.
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let fields = headers.get_all(COOKIE).into_iter();
-    fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b';')).map(trim)
+    fields.flat_map(|field| Pairs(Some(field.as_bytes()))).map(trim)
+}
+
+/// What stands between the semicolons of one field. Cookies are long, and read on every request.
+struct Pairs<'a>(Option<&'a [u8]>);
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let left = self.0?;
+        let (pair, rest) = match memchr::memchr(b';', left).and_then(|end| left.split_at_checked(end)) {
+            Some((pair, rest)) => (pair, rest.get(1..)),
+            None => (left, None),
+        };
+        self.0 = rest;
+        Some(pair)
+    }
 }
 
 fn name<'a>(pair: &&'a [u8]) -> &'a [u8] {
-    trim(pair.split(|byte| *byte == b'=').next().unwrap_or_default())
+    trim(memchr::memchr(b'=', pair).and_then(|end| pair.get(..end)).unwrap_or(pair))
 }
 
 fn value(pair: &[u8]) -> &[u8] {
-    trim(pair.splitn(2, |byte| *byte == b'=').nth(1).unwrap_or_default())
+    trim(memchr::memchr(b'=', pair).and_then(|end| pair.get(end.saturating_add(1)..)).unwrap_or_default())
 }
 
 fn trim(mut bytes: &[u8]) -> &[u8] {

@@ -12,7 +12,7 @@ const CONNECTION_FIELDS: &[&str] = &["connection", "proxy-connection", "keep-ali
 /// Checks size, field values and everything that says how long the body is.
 pub(crate) fn check(head: &RequestHead<'_>, limits: &Limits) -> Result<(), Malformed> {
     check_size(head, limits)?;
-    if head.headers.values().any(|value| value.as_bytes().iter().any(is_forbidden)) {
+    if head.headers.values().any(|value| holds_forbidden(value.as_bytes())) {
         return Err(Malformed::FieldValue);
     }
     if head.version == Version::HTTP_2 {
@@ -50,6 +50,11 @@ fn check_size(head: &RequestHead<'_>, limits: &Limits) -> Result<(), Malformed> 
 /// A folded line (obs-fold) leaves CR and LF behind where a reader does not refuse it itself.
 pub(crate) const fn is_forbidden(byte: &u8) -> bool {
     (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f
+}
+
+/// Looks at every byte, also behind the first that decides: without a way out early the compiler takes many at a time.
+fn holds_forbidden(value: &[u8]) -> bool {
+    value.iter().fold(false, |found, byte| found | is_forbidden(byte))
 }
 
 fn check_http2(headers: &HeaderMap) -> Result<(), Malformed> {

@@ -34,17 +34,14 @@ impl<'a> CanonicalHost<'a> {
             }
             return Ok(Self { name: Cow::Owned(format!("[{address}]")), port });
         }
-        let (name, port) = match text.split_once(':') {
-            Some((name, port)) => (name, Some(parse_port(port)?)),
+        let (name, port) = match memchr::memchr(b':', text.as_bytes()).and_then(|end| text.split_at_checked(end)) {
+            Some((name, port)) => (name, Some(parse_port(port.get(1..).unwrap_or_default())?)),
             None => (text, None),
         };
         let name = name.strip_suffix('.').unwrap_or(name);
-        if name.len() > MAX_NAME || !name.split('.').all(is_label) {
-            return Err(Malformed::Host);
-        }
-        let name = match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            true => Cow::Owned(name.to_ascii_lowercase()),
-            false => Cow::Borrowed(name),
+        let name = match Spelling::of(name).ok_or(Malformed::Host)? {
+            Spelling::Mixed => Cow::Owned(name.to_ascii_lowercase()),
+            Spelling::Lower => Cow::Borrowed(name),
         };
         Ok(Self { name, port })
     }
@@ -71,10 +68,31 @@ impl<'a> CanonicalHost<'a> {
     }
 }
 
-fn is_label(label: &str) -> bool {
-    // The underscore is no letter of host names, but names with it are in use.
-    let letters = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    letters && (1..=MAX_LABEL).contains(&label.len())
+/// How a name is spelled.
+#[derive(Clone, Copy)]
+enum Spelling {
+    Lower,
+    Mixed,
+}
+
+impl Spelling {
+    /// One pass over every byte; `None` if it is no name: labels of letters, digits and `-` with dots between.
+    fn of(name: &str) -> Option<Self> {
+        let (mut label, mut spelling) = (0_usize, Self::Lower);
+        for byte in name.bytes() {
+            match byte {
+                b'.' if (1..=MAX_LABEL).contains(&label) => label = 0,
+                // The underscore is no letter of host names, but names with it are in use.
+                b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => label = label.saturating_add(1),
+                b'A'..=b'Z' => {
+                    label = label.saturating_add(1);
+                    spelling = Self::Mixed;
+                }
+                _ => return None,
+            }
+        }
+        (name.len() <= MAX_NAME && (1..=MAX_LABEL).contains(&label)).then_some(spelling)
+    }
 }
 
 fn parse_port(text: &str) -> Result<u16, Malformed> {

@@ -27,14 +27,24 @@ pub struct CanonicalPath<'a> {
     /// Where it differs from `to_send`: everything decoded but `%2F`.
     decoded: Option<String>,
     encoded_slash: bool,
+    /// Whether a segment has parameters.
+    parameters: bool,
 }
 
 /// What one pass over the raw bytes tells.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "what was seen, each for itself")]
 struct Shape {
     rebuild: bool,
+    /// Whether there is an escape of any kind.
+    escapes: bool,
     reserved_escapes: bool,
     encoded_slash: bool,
+    /// Whether a segment begins with a dot: it may be a dot segment.
+    leading_dot: bool,
+    /// Whether a slash follows a slash.
+    double_slash: bool,
+    semicolon: bool,
 }
 
 impl<'a> CanonicalPath<'a> {
@@ -45,24 +55,30 @@ impl<'a> CanonicalPath<'a> {
     pub fn parse(raw: &'a str) -> Result<Self, Malformed> {
         let shape = Shape::of(raw)?;
         let plain = raw.strip_prefix('/').ok_or(Malformed::Target)?;
-        let dots = plain.split('/').any(|segment| matches!(segment, "." | "..")) || raw.contains("//");
-        let to_send = if shape.rebuild || dots {
+        let dots = shape.leading_dot && plain.split('/').any(|segment| matches!(segment, "." | ".."));
+        let to_send = if shape.rebuild || dots || shape.double_slash {
             Cow::Owned(rebuild(plain)?)
         } else {
-            plain.split('/').try_for_each(refuse_hidden_dots)?;
+            if shape.leading_dot || shape.escapes {
+                plain.split('/').try_for_each(refuse_hidden_dots)?;
+            }
             Cow::Borrowed(raw)
         };
-        refuse_misleading_parameters(&to_send)?;
+        // Neither has a path without semicolons and escapes, however it is rebuilt.
+        let parameters = (shape.semicolon || shape.escapes) && has_parameters(&to_send);
+        if parameters {
+            refuse_misleading_parameters(&to_send)?;
+        }
         // A segment that dots took away has taken its escapes with it.
         let to_match = shape.reserved_escapes.then(|| respell(&to_send)).filter(|spelled| *spelled != *to_send);
-        let decoded = to_send.contains('%').then(|| decode(&to_send));
+        let decoded = ((shape.escapes || shape.rebuild) && to_send.contains('%')).then(|| decode(&to_send));
         let encoded_slash = shape.encoded_slash && to_send.contains("%2F");
-        Ok(Self { to_send, to_match, decoded, encoded_slash })
+        Ok(Self { to_send, to_match, decoded, encoded_slash, parameters })
     }
 
     /// The target of `OPTIONS *`.
     pub(crate) const fn asterisk() -> Self {
-        Self { to_send: Cow::Borrowed("*"), to_match: None, decoded: None, encoded_slash: false }
+        Self { to_send: Cow::Borrowed("*"), to_match: None, decoded: None, encoded_slash: false, parameters: false }
     }
 
     /// The canonical spelling: this is what upstreams get.
@@ -90,7 +106,7 @@ impl<'a> CanonicalPath<'a> {
     /// As for [`CanonicalPath::parse`]: what is left may be ambiguous.
     #[must_use]
     pub fn without_parameters(&self) -> Option<Result<CanonicalPath<'static>, Malformed>> {
-        if !has_parameters(&self.to_send) {
+        if !self.parameters {
             return None;
         }
         let name = |segment: &'_ str| segment.find(';').into_iter().chain(segment.find("%3B")).min();
@@ -116,8 +132,8 @@ impl<'a> CanonicalPath<'a> {
     /// The same path, borrowing nothing.
     #[must_use]
     pub fn into_owned(self) -> CanonicalPath<'static> {
-        let Self { to_send, to_match, decoded, encoded_slash } = self;
-        CanonicalPath { to_send: Cow::Owned(to_send.into_owned()), to_match, decoded, encoded_slash }
+        let Self { to_send, to_match, decoded, encoded_slash, parameters } = self;
+        CanonicalPath { to_send: Cow::Owned(to_send.into_owned()), to_match, decoded, encoded_slash, parameters }
     }
 }
 
@@ -125,11 +141,16 @@ impl Shape {
     fn of(raw: &str) -> Result<Self, Malformed> {
         let mut shape = Self::default();
         let mut bytes = raw.bytes();
+        let mut begins = false;
         while let Some(byte) = bytes.next() {
+            let first = std::mem::replace(&mut begins, byte == b'/');
             match byte {
+                b'a'..=b'z' | b'0'..=b'9' | b'A'..=b'Z' => {}
+                b'/' => shape.double_slash |= first,
+                b'.' => shape.leading_dot |= first,
+                b';' => shape.semicolon = true,
                 b'%' => shape.note_escape(bytes.next(), bytes.next())?,
                 b'?' | b'#' => return Err(Malformed::Target),
-                b'/' => {}
                 _ if is_forbidden(byte) || byte == b' ' => return Err(Malformed::PathCharacter),
                 _ => shape.rebuild |= !may_stand_in_segment(byte),
             }
@@ -142,6 +163,7 @@ impl Shape {
         if is_forbidden(byte) {
             return Err(Malformed::PathCharacter);
         }
+        self.escapes = true;
         let lower = [high, low].into_iter().flatten().any(|digit| digit.is_ascii_lowercase());
         self.rebuild |= lower || is_unreserved(byte);
         self.reserved_escapes |= may_stand_in_segment(byte) && !is_unreserved(byte);
@@ -201,9 +223,6 @@ fn has_parameters(path: &str) -> bool {
 
 /// Refuses parameters that servers read in more than two ways.
 fn refuse_misleading_parameters(path: &str) -> Result<(), Malformed> {
-    if !has_parameters(path) {
-        return Ok(());
-    }
     let mixed = path.contains("%2F") || (path.contains(';') && path.contains("%3B"));
     let nameless = |segment: &str| segment.starts_with(';') || segment.starts_with("%3B");
     if mixed || path.split('/').any(nameless) { Err(Malformed::PathParameters) } else { Ok(()) }

@@ -234,11 +234,12 @@ impl<'a> Target<'a> {
     }
 
     fn with_path(authority: Option<(CanonicalHost<'a>, u16)>, text: &'a str) -> Result<Self, Malformed> {
-        let (path, query) = match text.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
+        let (path, query) = match memchr::memchr(b'?', text.as_bytes()).and_then(|end| text.split_at_checked(end)) {
+            Some((path, query)) => (path, query.get(1..)),
             None => (text, None),
         };
-        if query.is_some_and(|query| query.bytes().any(|byte| byte <= b' ' || byte == 0x7f || byte == b'#')) {
+        let forbidden = |found, byte: u8| found | (byte <= b' ') | (byte == 0x7f) | (byte == b'#');
+        if query.is_some_and(|query| query.bytes().fold(false, forbidden)) {
             return Err(Malformed::Query);
         }
         // Only an absolute-form target gets here with an empty path (RFC 9110 §4.2.3).

@@ -68,7 +68,8 @@ pub(crate) enum Approval {
 pub(crate) type Finding = (Ternary, Reason);
 
 impl Criterion {
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the body of the loop over criteria: a call each costs as much again")]
     pub(crate) fn find(&self, facts: &Facts<'_>) -> Finding {
         let request = &facts.request;
         match self {
@@ -148,7 +149,8 @@ impl Criterion {
 }
 
 impl SubjectCriterion {
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as for every criterion")]
     fn find(&self, subject: &Subject) -> Finding {
         match self {
             Self::User(matcher) => {

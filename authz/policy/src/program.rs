@@ -212,14 +212,14 @@ impl Operator {
     #[inline]
     pub(crate) fn find(&self, facts: &Facts<'_>) -> (Ternary, Reasons) {
         let (all, inverted) = self.kind.parts();
-        let mut any = Any::default();
+        let mut tally = Tally::default();
         for criterion in &self.criteria {
             let (value, reason) = criterion.find(facts);
-            // All hold exactly where not any does not.
-            let value = if all == inverted { value } else { value.inverted() };
-            any.add(value, Reasons::of(reason), 0);
+            tally.add(value, reason);
         }
-        (if all { any.value.inverted() } else { any.value }, any.reasons)
+        // All hold where the lowest does, and not any does where the highest does not.
+        let (value, reasons) = if all == inverted { tally.highest() } else { tally.lowest() };
+        (if inverted { value.inverted() } else { value }, reasons)
     }
 
     pub(crate) fn constant(&self) -> Option<bool> {
@@ -243,6 +243,40 @@ impl OperatorKind {
             Self::Or => (false, false),
             Self::Not => (true, true),
             Self::Nor => (false, true),
+        }
+    }
+}
+
+/// The reasons of an operator's members, by the value that they have. Every member has a reason, so a value without
+/// any is no member's.
+#[derive(Clone, Copy, Default)]
+struct Tally([Reasons; 3]);
+
+impl Tally {
+    #[inline]
+    fn add(&mut self, value: Ternary, reason: Reason) {
+        if let Some(reasons) = self.0.get_mut(value as usize) {
+            *reasons = reasons.union(Reasons::of(reason));
+        }
+    }
+
+    #[inline]
+    const fn highest(self) -> (Ternary, Reasons) {
+        let [no, unknown, yes] = self.0;
+        match (yes.is_empty(), unknown.is_empty()) {
+            (false, _) => (Ternary::True, yes),
+            (true, false) => (Ternary::Unknown, unknown),
+            (true, true) => (Ternary::False, no),
+        }
+    }
+
+    #[inline]
+    const fn lowest(self) -> (Ternary, Reasons) {
+        let [no, unknown, yes] = self.0;
+        match (no.is_empty(), unknown.is_empty()) {
+            (false, _) => (Ternary::False, no),
+            (true, false) => (Ternary::Unknown, unknown),
+            (true, true) => (Ternary::True, yes),
         }
     }
 }

@@ -213,7 +213,12 @@ impl Reasons {
 
     /// The words, sorted.
     pub fn iter(self) -> impl Iterator<Item = &'static str> {
-        Reason::ALL.into_iter().filter(move |reason| self.contains(*reason)).map(Reason::as_str)
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let place = usize::try_from(left.trailing_zeros()).ok()?;
+            left &= left.wrapping_sub(1);
+            Reason::ALL.get(place).map(|reason| reason.as_str())
+        })
     }
 }
 

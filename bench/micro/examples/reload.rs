@@ -16,7 +16,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What `portcullis-bench growth` writes, where only the marked half of each policy changes from round to round.
 fn text(routes: usize, round: usize) -> String {
-    let mut text = String::from("sign_in: {host: auth.test}\nproviders:\n  demo: {issuer: \"http://127.0.0.1:9\", client_id: portcullis, client_secret: {file: client-secret}}\nroutes:\n");
+    let mut text = String::from(
+        "sign_in: {host: auth.test}\nproviders:\n  demo: {issuer: \"http://127.0.0.1:9\", client_id: portcullis, client_secret: {file: client-secret}}\nroutes:\n",
+    );
     for number in 0..routes {
         writeln!(
             text,
@@ -37,7 +39,8 @@ fn main() {
     let mut previous: Option<Arc<Snapshot>> = None;
     for round in 0..rounds {
         std::fs::write(&file, text(routes, round)).expect("a file");
-        let (loaded, load) = timed(|| portcullis_config::load(Path::new(&file), &ProcessEnvironment).expect("it loads"));
+        let (loaded, load) =
+            timed(|| portcullis_config::load(Path::new(&file), &ProcessEnvironment).expect("it loads"));
         let (snapshot, build) = timed(|| Snapshot::build(&loaded.config, previous.as_deref()).expect("it builds"));
         let (_, release) = timed(|| previous.replace(Arc::new(snapshot)));
         println!("load {load:.1} ms, build {build:.1} ms, release {release:.1} ms");

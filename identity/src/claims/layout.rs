@@ -49,6 +49,15 @@ impl Names {
         Some((self.text.get(range(start, claim.end)?)?, claim))
     }
 
+    /// The claim at `place`, if that is its name.
+    #[inline]
+    pub(super) fn claim_called(&self, place: usize, name: &str) -> Option<Claim> {
+        let claim = self.claims.get(place)?;
+        let before = place.checked_sub(1).and_then(|before| self.claims.get(before));
+        let own = range(before.map_or(0, |before| before.end), claim.end)?;
+        (self.text.as_bytes().get(own)? == name.as_bytes()).then_some(*claim)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.claims.len()
     }

@@ -87,6 +87,8 @@ pub(crate) struct Exchange {
     pub(crate) peer: Arc<Peer>,
     /// What the connection had written when the exchange began.
     pub(crate) written_before: u64,
+    /// When the poll that is going on began. Polls are short, and a clock read is not free: one serves them all.
+    polled_at: AtomicU64,
     head: AtomicU64,
     head_at: AtomicU64,
     total: AtomicU64,
@@ -104,10 +106,12 @@ impl Exchange {
     /// An exchange on `peer` whose head must be there within `head`.
     pub(crate) fn new(peer: Arc<Peer>, head: Duration) -> Arc<Self> {
         let written_before = peer.written.load(Ordering::Relaxed);
-        let head = peer.watch.now().saturating_add(milliseconds(head));
+        let now = peer.watch.now();
+        let head = now.saturating_add(milliseconds(head));
         Arc::new(Self {
             peer,
             written_before,
+            polled_at: AtomicU64::new(now),
             head: AtomicU64::new(head),
             head_at: AtomicU64::new(0),
             total: AtomicU64::new(NEVER),
@@ -151,7 +155,11 @@ impl Exchange {
         let entry = Watch::enter(&self);
         let exchange = Arc::clone(&self);
         let mut work = pin!(CURRENT.scope(self, work));
+        let mut begun = false;
         let outcome = poll_fn(|cx| {
+            if std::mem::replace(&mut begun, true) {
+                exchange.polled_at.store(exchange.peer.watch.now(), Ordering::Relaxed);
+            }
             exchange.waker.register(cx.waker());
             // After the registration: a cut in between is seen here or wakes us.
             match exchange.why_cut() {
@@ -275,8 +283,9 @@ impl Exchange {
         self.peer.watch.expect(self.next_due().0);
     }
 
+    /// The instant of the poll that is going on.
     fn now(&self) -> u64 {
-        self.peer.watch.now()
+        self.polled_at.load(Ordering::Relaxed)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::{StatusCode, Version};
 use portcullis_broker_api::UpstreamTokens;
 use portcullis_gate::{Grant, RequestView};
+use portcullis_identity::Timestamp;
 
 use crate::access::{Measures, Record};
 use crate::decisions::DecisionRecord;
@@ -59,6 +60,8 @@ pub(crate) struct ToRoute {
     pub(crate) target: Option<String>,
     /// The epoch the grant was judged in.
     pub(crate) epoch: u64,
+    /// When it was judged.
+    pub(crate) judged_at: Timestamp,
     pub(crate) kind: Kind,
     /// Whether the request's body may take a while: unknown in length or more than a moment's worth.
     pub(crate) has_long_body: bool,

@@ -27,17 +27,10 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// About as many fields as we add: room is made for them once.
 const TOLD: usize = 8;
 
-/// Fields about one hop (RFC 9110 §7.6.1), and credentials for a proxy: they end here.
-const HOP: [&str; 8] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "http2-settings",
-    "proxy-authorization",
-    "proxy-authenticate",
-];
+/// Fields about one hop (RFC 9110 §7.6.1), and credentials for a proxy: they end here, as `Connection` and `Upgrade` do
+/// unless the request is an upgrade.
+const HOP: [&str; 7] =
+    ["keep-alive", "proxy-connection", "te", "trailer", "http2-settings", "proxy-authorization", "proxy-authenticate"];
 
 /// Fields by which a proxy tells of its client: ours to say, so nobody else's word passes.
 const FORWARDING: [&str; 8] = [
@@ -137,14 +130,17 @@ fn strip(headers: &mut HeaderMap, upgrade: bool, ours: impl Fn(&[u8]) -> bool) {
 }
 
 fn is_doomed(name: &str, upgrade: bool, ours: &impl Fn(&[u8]) -> bool) -> bool {
-    let hop = HOP.contains(&name) && !(upgrade && name == "connection");
-    let upgrade_field = name == "upgrade" && !upgrade;
-    // Whatever is alike begins alike.
-    let alike = |fields: &[&str]| {
-        fields.iter().any(|field| name.get(..1) == field.get(..1) && is_alike(name.as_bytes(), field.as_bytes()))
+    let hop = match name {
+        "connection" | "upgrade" => !upgrade,
+        name => HOP.contains(&name),
     };
-    let told = is_of_others(name.as_bytes()) || ours(name.as_bytes());
-    hop || upgrade_field || alike(&FORWARDING) || alike(&OVERRIDING) || told
+    // Whatever is alike begins alike.
+    let alike = |fields: &[&str]| fields.iter().any(|field| is_alike(name.as_bytes(), field.as_bytes()));
+    let told = match name.as_bytes().first() {
+        Some(b'f' | b'x') => alike(&FORWARDING) || alike(&OVERRIDING),
+        Some(_) | None => false,
+    };
+    hop || told || is_of_others(name.as_bytes()) || ours(name.as_bytes())
 }
 
 /// Who the client is.
@@ -194,7 +190,7 @@ fn assertion(to: &ToRoute, shared: &Shared) -> HeaderValue {
         session,
         host: to.view.host(),
         generation: to.grant.generation.0,
-        now: shared.now(),
+        now: to.judged_at,
     };
     shared.assertions.signed(about, &shared.keys.assertion, &*shared.random, || shared.metrics.assertions_signed.inc())
 }
@@ -261,4 +257,24 @@ fn aim(head: &mut Parts, host: HeaderValue, target: Option<&str>) -> Result<()> 
     };
     head.headers.insert(header::HOST, host);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ours_to_say_goes_and_the_rest_stays() {
+        let doomed = |name: &str, upgrade| is_doomed(name, upgrade, &is_ours);
+        let always = HOP.iter().chain(&FORWARDING).chain(&OVERRIDING);
+        for name in always.chain(&["x_forwarded_for", "x-portcullis-user", "x.real..ip"]) {
+            assert!(doomed(name, false) && doomed(name, true), "{name}");
+        }
+        for name in ["connection", "upgrade"] {
+            assert!(doomed(name, false) && !doomed(name, true), "{name}");
+        }
+        for name in ["accept", "cookie", "x-forwarded-format", "forwarder", "keep", "x-request-ident"] {
+            assert!(!doomed(name, false), "{name}");
+        }
+    }
 }

@@ -79,9 +79,9 @@ async fn forward(
     view: RequestView<'static>,
 ) -> Option<Answer> {
     let shared = std::sync::Arc::clone(&context.shared);
-    let now = shared.now();
+    let judged_at = context.record.judged_at.unwrap_or_else(|| shared.now());
     if let Some(who) = &grant.session {
-        shared.sessions.used(&who.key, now);
+        shared.sessions.used(&who.key, judged_at);
     }
     let route = std::sync::Arc::clone(&grant.route);
     match &route.action {
@@ -130,6 +130,7 @@ async fn forward(
         state,
         target,
         epoch,
+        judged_at,
         kind,
         has_long_body,
         tokens,

@@ -60,6 +60,11 @@ impl RouteUpstreams {
     /// addresses that were not tried come first, then others that were not, then any: a refusal to try would be
     /// worse, and checks that all fail say more about the checks.
     pub(crate) fn choose(&self, tried: &[SocketAddr]) -> Option<Chosen> {
+        if let [member] = self.members.as_slice()
+            && let [endpoint] = member.target.endpoints().as_slice()
+        {
+            return Some(Chosen::begin(Arc::clone(endpoint), member));
+        }
         self.draw(|member, endpoint| !tried.contains(&endpoint.address) && member.is_healthy(endpoint))
             .or_else(|| self.draw(|_, endpoint| !tried.contains(&endpoint.address)))
             .or_else(|| self.draw(|_, _| true))
@@ -105,8 +110,7 @@ impl RouteUpstreams {
                 / u64::from(member.weight)
         };
         let (endpoint, member) = if load(&second) < load(&first) { second } else { first };
-        endpoint.begin();
-        Some(Chosen { endpoint, template: Arc::clone(&member.template) })
+        Some(Chosen::begin(endpoint, member))
     }
 
     /// The endpoint at a point of the line on which every eligible one has its member's weight.
@@ -132,6 +136,13 @@ impl RouteUpstreams {
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)
+    }
+}
+
+impl Chosen {
+    fn begin(endpoint: Arc<Endpoint>, member: &Member) -> Self {
+        endpoint.begin();
+        Self { endpoint, template: Arc::clone(&member.template) }
     }
 }
 
