@@ -34,6 +34,7 @@ fn told(record: &DecisionRecord, explained: Option<&Explained>) -> Value {
         path,
         client_address,
         preflight: _,
+        mcp_tool: _,
         certificate: _,
         route,
         session,

@@ -11,7 +11,7 @@ use http::{Method, StatusCode, Version};
 use portcullis_config::{Generation, Route};
 use portcullis_gate::{Missing, Shadowed, Verdict};
 use portcullis_identity::{Session, Timestamp};
-use portcullis_policy::Decision;
+use portcullis_policy::{Decision, McpTool};
 
 use crate::edge::Peer;
 
@@ -73,6 +73,8 @@ pub(crate) struct Record {
     pub(crate) client: Option<IpAddr>,
     /// Whether the request is a CORS preflight.
     pub(crate) preflight: bool,
+    /// What is known of the tool that it calls.
+    pub(crate) mcp_tool: McpTool<'static>,
     pub(crate) route: Option<Arc<Route>>,
     pub(crate) outcome: Outcome,
     /// When it was judged.

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::Method;
 use portcullis_config::{Generation, Route};
-use portcullis_gate::{CanonicalPath, Missing, PresentedCertificate, Shadowed, mcp_tool};
+use portcullis_gate::{CanonicalPath, Missing, PresentedCertificate, Shadowed};
 use portcullis_identity::{Session, Subject, Timestamp};
-use portcullis_policy::{Decision, Explanation, Facts, Program, Request};
+use portcullis_policy::{Decision, Explanation, Facts, McpTool, Program, Request};
 
 /// One decision, with what it read. It may hold claims: it is for the operator, never for a log.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub struct DecisionRecord {
     pub client_address: Option<IpAddr>,
     /// Whether it was a CORS preflight.
     pub preflight: bool,
+    /// What was known of the tool that it called.
+    pub mcp_tool: McpTool<'static>,
     /// The certificate of the client.
     pub certificate: PresentedCertificate,
     /// The route that was judged by, as it was then; `None` if no route served it.
@@ -109,7 +111,7 @@ impl DecisionRecord {
             client_address: self.client_address,
             cors_preflight: self.preflight,
             client_certificate: self.certificate.facts(trust, self.at),
-            mcp_tool: self.method.as_ref().map(mcp_tool).unwrap_or_default(),
+            mcp_tool: self.mcp_tool,
         };
         Facts { now: self.at, request, subject, records: None }
     }
@@ -190,6 +192,7 @@ mod tests {
             path: String::new(),
             client_address: None,
             preflight: false,
+            mcp_tool: McpTool::None,
             certificate: PresentedCertificate::Absent,
             route: None,
             session: None,

@@ -16,6 +16,7 @@ fn record(request_id: &str) -> Arc<DecisionRecord> {
         path: "/".to_owned(),
         client_address: Some([192, 0, 2, 7].into()),
         preflight: false,
+        mcp_tool: portcullis_policy::McpTool::None,
         certificate: PresentedCertificate::Absent,
         route: None,
         session: None,

@@ -73,6 +73,7 @@ fn record(snapshot: &Snapshot, session: Option<Arc<Session>>, outcome: &'static 
         path: "/page".to_owned(),
         client_address: Some([192, 0, 2, 7].into()),
         preflight: false,
+        mcp_tool: portcullis_policy::McpTool::None,
         certificate: PresentedCertificate::Absent,
         route: Some(route),
         missing: (outcome == "challenge").then_some(Missing::Subject),

@@ -18,6 +18,8 @@ pub struct RequestHead<'a> {
     pub target: &'a str,
     /// Every header field, pseudo-headers apart.
     pub headers: &'a HeaderMap,
+    /// Whether more of an HTTP/2 stream follows the head, whatever its fields say; on HTTP/1 they alone tell.
+    pub open: bool,
     /// HTTP/2's `:authority`; `None` on HTTP/1.
     pub authority: Option<&'a str>,
     /// What the TLS handshake told.

@@ -65,4 +65,4 @@ pub use redirect::redirect_location;
 pub use rewrite::{UnsafeRewrite, own_name, rewrite_path, upstream_host};
 pub use snapshot::{BuildError, Snapshot};
 pub use verdict::{Answer, Challenge, Grant, Missing, Presented, Refusal, RefusalCause, Shadowed, Verdict};
-pub use view::{RequestView, mcp_tool};
+pub use view::RequestView;

@@ -28,6 +28,7 @@ pub struct RequestView<'a> {
     client_address: Option<IpAddr>,
     client_certificate: PresentedCertificate,
     audience: Audience,
+    has_body: bool,
     destination: Destination,
 }
 
@@ -69,6 +70,7 @@ impl<'a> RequestView<'a> {
             client_address,
             client_certificate: head.tls.client_certificate.clone(),
             audience: Audience::of(head.method, head.headers, websocket),
+            has_body: head.open || framing::has_body(head.headers),
             destination,
         })
     }
@@ -86,6 +88,7 @@ impl<'a> RequestView<'a> {
             client_address,
             client_certificate,
             audience,
+            has_body,
             destination,
         } = self;
         RequestView {
@@ -98,6 +101,7 @@ impl<'a> RequestView<'a> {
             client_address,
             client_certificate,
             audience,
+            has_body,
             destination,
         }
     }
@@ -187,8 +191,16 @@ impl<'a> RequestView<'a> {
             client_address: self.client_address(),
             cors_preflight: self.audience() == Audience::Preflight,
             client_certificate: self.client_certificate.facts(trust, now),
-            mcp_tool: mcp_tool(self.method()),
+            mcp_tool: self.mcp_tool(),
         }
+    }
+
+    /// The tool that it calls. A `tools/call` is a JSON-RPC message in a body, which nobody reads here: only a request
+    /// of a method that usually brings none, and that brings none, is known to call no tool.
+    #[must_use]
+    pub fn mcp_tool(&self) -> McpTool<'static> {
+        let bodiless = [Method::GET, Method::HEAD, Method::OPTIONS, Method::DELETE];
+        if bodiless.contains(self.method()) && !self.has_body { McpTool::None } else { McpTool::Unread }
     }
 
     /// Where the request goes.
@@ -196,14 +208,6 @@ impl<'a> RequestView<'a> {
     pub const fn destination(&self) -> Destination {
         self.destination
     }
-}
-
-/// The tool that a request of this method calls. A `tools/call` is a JSON-RPC message in a body, which nobody reads
-/// here: only requests of methods that bring none are known to call no tool.
-#[must_use]
-pub fn mcp_tool(method: &Method) -> McpTool<'static> {
-    let bodiless = [Method::GET, Method::HEAD, Method::OPTIONS, Method::DELETE];
-    if bodiless.contains(method) { McpTool::None } else { McpTool::Unread }
 }
 
 impl<'a> Target<'a> {

@@ -159,6 +159,7 @@ impl Scene {
             method: &Method::GET,
             target: &waiting.target,
             headers: &waiting.headers,
+            open: false,
             authority: None,
             tls: TlsFacts { server_name: Some("wiki.corp.test"), ..TlsFacts::default() },
             peer: Some([192, 0, 2, 7].into()),

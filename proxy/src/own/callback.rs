@@ -141,6 +141,7 @@ fn needs_of(context: &Context, view: &RequestView<'_>, path: &str) -> Option<Nee
         method: &Method::GET,
         target: path,
         headers: &headers,
+        open: false,
         authority: None,
         tls: TlsFacts { server_name: context.exchange.peer.server_name.as_deref(), ..TlsFacts::default() },
         peer: Some(context.exchange.peer.address.ip()),

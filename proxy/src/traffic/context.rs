@@ -151,6 +151,7 @@ impl Context {
             path: std::mem::take(&mut record.path),
             client_address: record.client,
             preflight: record.preflight,
+            mcp_tool: record.mcp_tool,
             certificate: exchange.peer.client_certificate.clone(),
             route: record.route.take(),
             session: record.session.take(),

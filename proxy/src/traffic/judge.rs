@@ -103,6 +103,7 @@ fn head_of<'a>(session: &'a Session, context: &'a Context) -> Result<RequestHead
         method: &header.method,
         target: std::str::from_utf8(header.raw_path()).map_err(|_| Malformed::Target)?,
         headers: &header.headers,
+        open: session.as_http2().is_some_and(|stream| !stream.is_body_empty()),
         authority: header.uri.authority().filter(|_| session.is_http2()).map(http::uri::Authority::as_str),
         tls: TlsFacts { server_name: peer.server_name.as_deref(), client_certificate: peer.client_certificate.clone() },
         peer: Some(peer.address.ip()),
@@ -165,6 +166,7 @@ fn note(context: &mut Context, view: &RequestView<'_>) {
     context.record.path = shortened(view.path());
     context.record.client = view.client_address();
     context.record.preflight = view.audience() == Audience::Preflight;
+    context.record.mcp_tool = view.mcp_tool();
 }
 
 #[cfg(test)]

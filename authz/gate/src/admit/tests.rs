@@ -27,6 +27,7 @@ fn with_view<T>(gate: &Gate, target: &str, look: impl FnOnce(&RequestView<'_>) -
         method: &Method::GET,
         target,
         headers: &headers,
+        open: false,
         authority: None,
         tls: TlsFacts::default(),
         peer: Some([192, 0, 2, 7].into()),

@@ -20,6 +20,7 @@ fn with_view<T>(host: &str, target: &str, look: impl FnOnce(&RequestView<'_>) ->
         method: &Method::GET,
         target,
         headers: &headers,
+        open: false,
         authority: None,
         tls: TlsFacts::default(),
         peer: None,

@@ -47,6 +47,7 @@ fn with<T>(raw: &Raw<'_>, limits: &Limits, read: impl FnOnce(Result<RequestView<
         method: &method,
         target: raw.target,
         headers: &headers,
+        open: false,
         authority: raw.authority,
         tls: TlsFacts { server_name: raw.server_name, ..TlsFacts::default() },
         peer: raw.peer.map(|peer| peer.parse().unwrap()),

@@ -139,6 +139,7 @@ pub(super) fn head(input: &[u8]) -> Shape {
         method: &method,
         target,
         headers: &headers,
+        open: false,
         authority: None,
         tls: TlsFacts::default(),
         peer: Some([192, 0, 2, 7].into()),

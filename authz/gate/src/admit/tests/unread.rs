@@ -7,15 +7,36 @@ use super::{gate, signed_in, told};
 use crate::sample::{NOW, policy, route, session};
 use crate::{Presented, RequestHead, TlsFacts};
 
+/// What says that a body follows the head.
+#[derive(Clone, Copy, Debug)]
+enum Body {
+    None,
+    Length(&'static str),
+    Chunked,
+    /// An HTTP/2 stream that goes on after its head, which has no field about it.
+    Stream,
+}
+
 fn asked(text: &str, method: &Method, presented: &Presented) -> String {
+    asked_with(Body::None, text, method, presented)
+}
+
+fn asked_with(body: Body, text: &str, method: &Method, presented: &Presented) -> String {
     let gate = gate(vec![route("a.test", PathPattern::Any, &policy(text))]);
     let mut headers = HeaderMap::new();
     headers.insert("host", HeaderValue::from_static("a.test"));
+    match body {
+        Body::None | Body::Stream => {}
+        Body::Length(bytes) => drop(headers.insert("content-length", HeaderValue::from_static(bytes))),
+        Body::Chunked => drop(headers.insert("transfer-encoding", HeaderValue::from_static("chunked"))),
+    }
+    let open = matches!(body, Body::Stream);
     let head = RequestHead {
-        version: Version::HTTP_11,
+        version: if open { Version::HTTP_2 } else { Version::HTTP_11 },
         method,
         target: "/mcp",
         headers: &headers,
+        open,
         authority: None,
         tls: TlsFacts::default(),
         peer: None,
@@ -60,5 +81,21 @@ fn a_tool_that_is_not_read_is_denied_and_nobody_is_sent_to_sign_in_for_it() {
         (only, Method::GET, &kim, "refuse Forbidden as kim"),
     ] {
         assert_eq!(asked(text, &method, presented), expected, "{method} {text}");
+    }
+}
+
+#[test]
+fn a_body_makes_a_tool_unknown_whatever_the_method() {
+    let kim = signed_in(session("kim@corp.test", "{}"));
+    let but = "- allow: {or: [{domain: corp.test}]}\n- deny: {or: [{mcp_tool: {is: drop_all}}]}";
+    let without = "allow: {or: [{domain: corp.test}]}";
+    for method in [Method::GET, Method::HEAD, Method::OPTIONS, Method::DELETE] {
+        for body in [Body::None, Body::Length("0")] {
+            assert_eq!(asked_with(body, but, &method, &kim), "forward as kim", "{method} {body:?}");
+        }
+        for body in [Body::Length("7"), Body::Chunked, Body::Stream] {
+            assert_eq!(asked_with(body, but, &method, &kim), "refuse Forbidden as kim", "{method} {body:?}");
+            assert_eq!(asked_with(body, without, &method, &kim), "forward as kim", "{method} {body:?}");
+        }
     }
 }
