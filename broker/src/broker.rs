@@ -183,7 +183,9 @@ impl Broker {
     /// # Errors
     /// A provider's transport settings do not work.
     pub fn refresher(&self, config: &Config) -> Result<Refresher, SetupError> {
-        Refresher::new(self.service.writes.clone(), Arc::clone(&self.service.shared.clock), config)
+        let shared = &self.service.shared;
+        let parts = (self.service.writes.clone(), Arc::clone(&shared.clock), shared.metrics.clone());
+        Refresher::new(parts, config)
     }
 
     /// Makes `digest` what services are compared with from now on.

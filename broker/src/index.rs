@@ -8,6 +8,10 @@ use std::time::Duration;
 use portcullis_broker_api::wire::{WireError, generated as proto};
 use portcullis_broker_api::{EndSelector, NewSession, Tokens, wire};
 use portcullis_identity::{Pool, Principal, ProviderName, SessionKey, Timestamp};
+use refreshes::Refreshes;
+pub(crate) use refreshes::Room;
+
+mod refreshes;
 
 /// What the index keeps of one session: enough to select and to end it, nothing of its claims.
 #[derive(Clone, Debug)]
@@ -144,7 +148,7 @@ pub(crate) struct Index {
     by_provider_session: BTreeSet<(u64, u32)>,
     deadlines: BTreeSet<(Timestamp, u32)>,
     /// Sessions that were used since their provider was last asked, by when the next refresh is due.
-    refreshes: BTreeSet<(Timestamp, u32)>,
+    refreshes: Refreshes,
     redeemed: BTreeSet<(Timestamp, [u8; 16])>,
     farewells: BTreeSet<(Timestamp, SessionKey)>,
     hasher: RandomState,
@@ -182,7 +186,7 @@ impl Index {
         }
         self.deadlines.remove(&(entry.deadline(), slot));
         if let Some(at) = entry.refresh_at {
-            self.refreshes.remove(&(at, slot));
+            self.refreshes.remove(&entry.provider, at, slot);
         }
         self.free.push(slot);
         Some(entry)
@@ -196,8 +200,8 @@ impl Index {
         }
         let before = entry.deadline();
         entry.last_used = at;
-        if entry.awaits_refresh() {
-            self.refreshes.extend(entry.refresh_at.map(|due| (due, slot)));
+        if let Some(due) = entry.refresh_at.filter(|_| entry.awaits_refresh()) {
+            self.refreshes.insert(&entry.provider, due, slot);
         }
         let after = entry.deadline();
         if before != after {
@@ -219,7 +223,7 @@ impl Index {
         entry.asked_at = now;
         entry.refreshing = Some(now);
         if let Some(at) = entry.refresh_at {
-            self.refreshes.remove(&(at, slot));
+            self.refreshes.remove(&entry.provider, at, slot);
         }
     }
 
@@ -240,19 +244,20 @@ impl Index {
     fn schedule(&mut self, key: &SessionKey, at: Option<Timestamp>) {
         let Some((slot, entry)) = held(&mut self.slots, &self.by_key, key) else { return };
         if let Some(before) = std::mem::replace(&mut entry.refresh_at, at) {
-            self.refreshes.remove(&(before, slot));
+            self.refreshes.remove(&entry.provider, before, slot);
         }
         entry.refreshing = None;
-        if entry.awaits_refresh() {
-            self.refreshes.extend(at.map(|at| (at, slot)));
+        if let Some(at) = at.filter(|_| entry.awaits_refresh()) {
+            self.refreshes.insert(&entry.provider, at, slot);
         }
     }
 
-    /// Up to `most` live sessions whose refresh is due at `now`, the longest due first.
-    pub(crate) fn refreshes_due(&self, now: Timestamp, most: usize) -> Vec<DueEntry> {
-        let found = due(&self.refreshes, now, usize::MAX).filter_map(|(_, slot)| self.at(slot));
-        let live = found.filter(|(_, entry)| !entry.is_over(now));
-        live.map(|(key, entry)| (*key, entry.provider.clone(), entry.principal.clone())).take(most).collect()
+    /// Live sessions whose refresh is due at `now`: of each provider those that are due longest, as far as there is room.
+    pub(crate) fn refreshes_due(&self, now: Timestamp, room: &Room) -> Vec<DueEntry> {
+        self.refreshes.due(now, room, |slot| {
+            let (key, entry) = self.at(slot).filter(|(_, entry)| !entry.is_over(now))?;
+            Some((*key, entry.provider.clone(), entry.principal.clone()))
+        })
     }
 
     pub(crate) fn note_redeemed(&mut self, id: [u8; 16], until: Timestamp) {

@@ -14,6 +14,8 @@ pub(crate) struct Metrics {
     redeems: IntCounterVec,
     fetches: IntCounterVec,
     refusals: IntCounterVec,
+    refreshes: IntCounterVec,
+    pub(crate) refreshes_under_way: IntGauge,
     pub(crate) commit_seconds: Histogram,
     pub(crate) commit_changes: Histogram,
 }
@@ -51,6 +53,11 @@ impl Metrics {
             redeems: counters("portcullis_broker_redeems_total", "Hand-overs presented.", "result")?,
             fetches: counters("portcullis_broker_fetches_total", "Sessions asked for by replicas.", "result")?,
             refusals: counters("portcullis_broker_refusals_total", "Calls without an answer of use.", "cause")?,
+            refreshes: counters("portcullis_broker_refreshes_total", "Refreshes at providers, by outcome.", "outcome")?,
+            refreshes_under_way: IntGauge::new(
+                "portcullis_broker_refreshes_under_way",
+                "Refreshes that wait for their provider now.",
+            )?,
             commit_seconds: Histogram::with_opts(
                 HistogramOpts::new("portcullis_broker_commit_seconds", "Time of one durable commit.")
                     .buckets(vec![0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0]),
@@ -72,14 +79,16 @@ impl Metrics {
             redeems,
             fetches,
             refusals,
+            refreshes,
+            refreshes_under_way,
             commit_seconds,
             commit_changes,
         } = self.clone();
-        for gauge in [sessions, watchers, log_version] {
+        for gauge in [sessions, watchers, log_version, refreshes_under_way] {
             registry.register(Box::new(gauge))?;
         }
         registry.register(Box::new(creates))?;
-        for counters in [ends, redeems, fetches, refusals] {
+        for counters in [ends, redeems, fetches, refusals, refreshes] {
             registry.register(Box::new(counters))?;
         }
         for histogram in [commit_seconds, commit_changes] {
@@ -104,6 +113,11 @@ impl Metrics {
     pub(crate) fn fetched(&self, found: u64, absent: u64) {
         self.fetches.with_label_values(&["found"]).inc_by(found);
         self.fetches.with_label_values(&["absent"]).inc_by(absent);
+    }
+
+    /// A refresh is over: what came of it, or that this was not written.
+    pub(crate) fn refreshed(&self, outcome: &'static str) {
+        self.refreshes.with_label_values(&[outcome]).inc();
     }
 
     pub(crate) fn refused(&self, cause: RefusalCause) {

@@ -3,6 +3,7 @@
 //! Before a provider is asked, a mark is on disk; what comes of it is written only if the mark is still there. A
 //! provider that is down ends no session, and one that contradicts a session does.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,16 +16,19 @@ use portcullis_identity::{Clock, ProviderName, SessionKey};
 use portcullis_oidc::{
     Held, RefreshError, Refreshed, RefreshedFacts, RefreshedTokens, RelyingParty, SetupError, Unobserved,
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::broker::ServeError;
+use crate::index::Room;
+use crate::metrics::Metrics;
 use crate::plan::{Due, Facts, RefreshOutcome, Sureness};
 use crate::queue::{Queue, Refusal};
 use crate::writer::Command;
 
-/// The most refreshes under way: one slow provider delays those of others, and does not stop them.
+/// The most refreshes under way at each provider: one that hangs fills its own share and nobody else's.
 const CALLS: usize = 32;
 /// How often the broker looks for tokens that are due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -38,12 +42,24 @@ const WRITE_PAUSE: Duration = Duration::from_millis(50);
 pub struct Refresher {
     writes: Queue<Command>,
     clock: Arc<dyn Clock>,
+    metrics: Metrics,
     parties: ArcSwap<Vec<Arc<RelyingParty>>>,
 }
 
+/// The refreshes under way.
+#[derive(Default)]
+struct Calls {
+    tasks: JoinSet<()>,
+    /// What is left of each provider's [`CALLS`]. Bounded by the providers that sessions name.
+    shares: HashMap<ProviderName, Arc<Semaphore>>,
+}
+
 impl Refresher {
-    pub(crate) fn new(writes: Queue<Command>, clock: Arc<dyn Clock>, config: &Config) -> Result<Self, SetupError> {
-        let refresher = Self { writes, clock, parties: ArcSwap::default() };
+    pub(crate) fn new(
+        (writes, clock, metrics): (Queue<Command>, Arc<dyn Clock>, Metrics),
+        config: &Config,
+    ) -> Result<Self, SetupError> {
+        let refresher = Self { writes, clock, metrics, parties: ArcSwap::default() };
         refresher.publish(config)?;
         Ok(refresher)
     }
@@ -71,19 +87,20 @@ impl Refresher {
     /// Refreshes what is due until `stop`, then waits a while for what is under way: tokens that are on their way to us
     /// would be lost with it.
     pub async fn run(&self, stop: CancellationToken) {
-        let mut calls = JoinSet::new();
+        let mut calls = Calls::default();
         loop {
             tokio::select! {
                 // Both only wait.
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
-            while calls.try_join_next().is_some() {}
+            calls.forget_finished();
             if let Err(refusal) = self.begin(&mut calls).await {
                 tracing::debug!(error = &refusal as &dyn std::error::Error, "refreshes not begun");
             }
+            self.metrics.refreshes_under_way.set(i64::try_from(calls.tasks.len()).unwrap_or(i64::MAX));
         }
-        let last = async { while calls.join_next().await.is_some() {} };
+        let last = async { while calls.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(LAST_CALLS, last).await.is_err() {
             tracing::warn!("refreshes at providers interrupted");
         }
@@ -94,20 +111,23 @@ impl Refresher {
     /// # Errors
     /// [`ServeError::Unavailable`].
     pub async fn refresh_due(&self) -> Result<(), ServeError> {
-        let mut calls = JoinSet::new();
+        let mut calls = Calls::default();
         self.begin(&mut calls).await.map_err(|_refused| ServeError::Unavailable)?;
-        while calls.join_next().await.is_some() {}
+        while calls.tasks.join_next().await.is_some() {}
         Ok(())
     }
 
-    async fn begin(&self, calls: &mut JoinSet<()>) -> Result<(), Refusal> {
-        let most = CALLS.saturating_sub(calls.len());
-        if most == 0 {
-            return Ok(());
-        }
-        for due in self.writes.ask(|reply| Command::BeginRefreshes { most, reply }).await? {
+    async fn begin(&self, calls: &mut Calls) -> Result<(), Refusal> {
+        let room = calls.room();
+        for due in self.writes.ask(|reply| Command::BeginRefreshes { room, reply }).await? {
             let party = self.party(&due.provider);
-            calls.spawn(refresh(self.writes.clone(), party, due));
+            let place = calls.place(&due.provider);
+            let (writes, metrics) = (self.writes.clone(), self.metrics.clone());
+            calls.tasks.spawn(async move {
+                let outcome = refresh(&writes, party, due).await;
+                metrics.refreshed(outcome);
+                drop(place);
+            });
         }
         Ok(())
     }
@@ -123,7 +143,28 @@ impl fmt::Debug for Refresher {
     }
 }
 
-async fn refresh(writes: Queue<Command>, party: Option<Arc<RelyingParty>>, due: Due) {
+impl Calls {
+    /// How many more may begin.
+    fn room(&self) -> Room {
+        let left = |(provider, share): (&ProviderName, &Arc<Semaphore>)| (provider.clone(), share.available_permits());
+        Room { each: CALLS, left: self.shares.iter().map(left).collect() }
+    }
+
+    /// A place in a provider's share, held until the call is over. `None` beyond the share: what is marked already is
+    /// asked all the same, as nobody else would before a long time.
+    fn place(&mut self, provider: &ProviderName) -> Option<OwnedSemaphorePermit> {
+        let share = self.shares.entry(provider.clone()).or_insert_with(|| Arc::new(Semaphore::new(CALLS)));
+        Arc::clone(share).try_acquire_owned().ok()
+    }
+
+    fn forget_finished(&mut self) {
+        while self.tasks.try_join_next().is_some() {}
+        self.shares.retain(|_, share| share.available_permits() < CALLS);
+    }
+}
+
+/// Asks the provider and writes what it says; answers what came of it in one word.
+async fn refresh(writes: &Queue<Command>, party: Option<Arc<RelyingParty>>, due: Due) -> &'static str {
     let (key, mark) = (due.key, due.mark);
     let outcome = match (&party, &due.tokens.refresh_token) {
         (Some(party), Some(refresh_token)) => {
@@ -139,24 +180,29 @@ async fn refresh(writes: Queue<Command>, party: Option<Arc<RelyingParty>>, due: 
         // The provider is not configured any more: the session lives its own time.
         (None, _) | (_, None) => RefreshOutcome::Kept(sureness(due.interrupted)),
     };
-    finish(&writes, (key, mark), &outcome).await;
+    finish(writes, (key, mark), &outcome).await
 }
 
-/// Writes how a refresh went, again and again while the store is busy: new tokens have no other place.
-async fn finish(writes: &Queue<Command>, mark: (SessionKey, u64), outcome: &RefreshOutcome) {
+/// Writes how a refresh went, again and again while the store is busy: new tokens have no other place. Answers what came
+/// of it.
+async fn finish(writes: &Queue<Command>, mark: (SessionKey, u64), outcome: &RefreshOutcome) -> &'static str {
+    let label = outcome.label();
     let told = |refusal: Refusal| {
         tracing::warn!(session.key = %mark.0, error = &refusal as &dyn std::error::Error, "refresh not written");
+        "unwritten"
     };
     for attempt in 0..WRITES {
         let outcome = outcome.clone();
         match writes.ask(|reply| Command::FinishRefresh { mark, outcome, reply }).await {
+            Ok(()) => return label,
             // It has ended meanwhile.
-            Ok(()) | Err(Refusal::NoSession) => return,
-            Err(refusal @ (Refusal::Busy | Refusal::Store)) if attempt + 1 == WRITES => told(refusal),
+            Err(Refusal::NoSession) => return "too_late",
+            Err(refusal @ (Refusal::Busy | Refusal::Store)) if attempt + 1 == WRITES => return told(refusal),
             Err(Refusal::Busy | Refusal::Store) => tokio::time::sleep(WRITE_PAUSE * 2_u32.pow(attempt)).await,
             Err(refusal @ (Refusal::Closed | Refusal::Exists)) => return told(refusal),
         }
     }
+    label
 }
 
 fn outcome_of(answer: Result<Refreshed, RefreshError>, due: &Due) -> RefreshOutcome {
@@ -258,7 +304,7 @@ mod tests {
             answer(reply, Ok(()));
             mark
         };
-        let ((), written) = tokio::join!(finish(&writes, mark, &outcome), broker);
-        assert_eq!(written, mark);
+        let (told, written) = tokio::join!(finish(&writes, mark, &outcome), broker);
+        assert_eq!((told, written), ("renewed", mark));
     }
 }

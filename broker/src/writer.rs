@@ -10,6 +10,7 @@ use portcullis_broker_api::{EndReason, EndSelector, Ended, NewSession};
 use portcullis_identity::{SessionKey, Timestamp};
 use tokio::time::Instant;
 
+use crate::index::Room;
 use crate::plan::{Due, Plan, Redeem, RefreshOutcome, Step};
 use crate::queue::{Refusal, Reply, answer, store_failed};
 use crate::state::{Known, Shared, count};
@@ -47,7 +48,7 @@ pub(crate) enum Command {
     },
     /// Marks sessions whose tokens are due, and names them.
     BeginRefreshes {
-        most: usize,
+        room: Room,
         reply: Reply<Vec<Due>>,
     },
     /// Writes how a refresh went, by its mark.
@@ -147,9 +148,9 @@ impl Writer {
                 let plan = self.plan().end(&selector, reason, hints, reply);
                 self.add(plan);
             }
-            Command::BeginRefreshes { most, reply } => {
+            Command::BeginRefreshes { room, reply } => {
                 self.commit();
-                let plan = self.plan().begin_refreshes(most, reply);
+                let plan = self.plan().begin_refreshes(&room, reply);
                 self.add(plan);
             }
             Command::FinishRefresh { mark, outcome, reply } => {

@@ -49,3 +49,30 @@ fn every_name_finds_its_sessions_and_no_others() {
     assert_eq!(sorted(&index, &provider("https://idp.corp.test")), [key(0), key(4)]);
     assert_eq!((index.len(), index.iter().count()), (6, 6));
 }
+
+#[test]
+fn a_provider_without_room_holds_up_no_other() {
+    let mut index = Index::default();
+    let at = Timestamp::from_unix_seconds;
+    for number in 0..9_u8 {
+        let provider = ProviderName::new(if number < 6 { "hangs" } else { "works" });
+        let last_used = at(i64::from(number) + 1);
+        let entry = Entry { provider, last_used, refresh_at: Some(at(5)), ..entry(number, None, 100) };
+        index.insert(key(number), entry);
+        index.touch(&key(number), at(20));
+    }
+    let due = |index: &Index, hangs: usize| {
+        let room = Room { each: 2, left: HashMap::from([(ProviderName::new("hangs"), hangs)]) };
+        let mut keys: Vec<_> = index.refreshes_due(at(30), &room).into_iter().map(|(key, _, _)| key).collect();
+        keys.sort_unstable();
+        keys
+    };
+    assert_eq!(due(&index, 1), [key(0), key(6), key(7)]);
+    assert_eq!(due(&index, 0), [key(6), key(7)]);
+    index.refresh_begun(&key(6), at(30));
+    assert_eq!(due(&index, 0), [key(7), key(8)]);
+    index.remove(&key(7));
+    index.refreshed(&key(8), None);
+    assert!(due(&index, 0).is_empty());
+    assert_eq!(due(&index, 9).len(), 6);
+}

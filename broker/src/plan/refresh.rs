@@ -7,7 +7,7 @@ use portcullis_broker_api::{EndReason, Ended, Profile, Tokens, wire};
 use portcullis_identity::{Principal, ProviderName, SessionKey, Timestamp};
 
 use super::{End, Plan, Planned, Settled, Step, applied, apply_ends, delete, put};
-use crate::index::refresh_at;
+use crate::index::{Room, refresh_at};
 use crate::queue::{Refusal, Reply, answer, store_failed};
 use crate::reader;
 use crate::state::Known;
@@ -90,10 +90,23 @@ enum Next {
     Never,
 }
 
+impl RefreshOutcome {
+    /// One word for metrics.
+    pub(crate) const fn label(&self) -> &'static str {
+        match self {
+            Self::Renewed { .. } => "renewed",
+            Self::Kept(Sureness::Sure) => "failed",
+            Self::Kept(Sureness::Unsure) => "interrupted",
+            Self::Stopped => "stopped",
+            Self::Ended => "ended",
+        }
+    }
+}
+
 impl Plan<'_> {
-    /// Marks up to `most` sessions that are due and in use.
-    pub(crate) fn begin_refreshes(&self, most: usize, reply: Reply<Vec<Due>>) -> Planned {
-        let used = self.shared.known().index.refreshes_due(self.now, most);
+    /// Marks sessions that are due and in use, as far as there is room.
+    pub(crate) fn begin_refreshes(&self, room: &Room, reply: Reply<Vec<Due>>) -> Planned {
+        let used = self.shared.known().index.refreshes_due(self.now, room);
         let mut unread = Vec::new();
         let mut dues = Vec::with_capacity(used.len());
         let mut changes = Vec::with_capacity(used.len());

@@ -97,7 +97,8 @@ impl Bench {
         self.clock.advance(span);
         let uses = vec![(key(name), NOW.saturating_add(Duration::from_secs(3600)))];
         self.queue.ask(|reply| Command::Touch { uses, reply }).await.unwrap();
-        let dues = self.queue.ask(|reply| Command::BeginRefreshes { most: 9, reply }).await;
+        let room = Room { each: 9, left: std::collections::HashMap::new() };
+        let dues = self.queue.ask(|reply| Command::BeginRefreshes { room, reply }).await;
         dues.unwrap().pop().unwrap()
     }
 

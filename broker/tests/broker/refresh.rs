@@ -6,7 +6,7 @@ use std::time::Duration;
 use portcullis_broker::Refresher;
 use portcullis_broker_api::{Change, NewSession, Replica, Resolved, Secret, Tokens};
 use portcullis_config::{Config, ProcessEnvironment, from_text};
-use portcullis_identity::{Clock as _, Principal, Session, SessionKey};
+use portcullis_identity::{Clock as _, Principal, ProviderName, Session, SessionKey};
 use serde_json::json;
 use tokio::sync::Barrier;
 use tokio::time::timeout;
@@ -61,6 +61,11 @@ impl Scene {
         seen.iter().filter(|seen| seen.form.get("grant_type").is_some_and(|kind| kind == "refresh_token")).count()
     }
 
+    /// How many refreshes came to this, by the metric.
+    fn outcomes(&self, outcome: &str) -> u64 {
+        self.house.metric("portcullis_broker_refreshes_total", Some(outcome))
+    }
+
     async fn access_token(&self) -> String {
         let tokens = self.house.proxy().access_token(&key("a"), "wiki").await.unwrap().unwrap();
         tokens.access_token.unwrap().expose().to_owned()
@@ -75,10 +80,15 @@ fn session(house: &House, provider: &FakeProvider, name: &str) -> NewSession {
 }
 
 fn config(provider: &FakeProvider) -> Arc<Config> {
-    let text = format!(
-        "sign_in: {{host: auth.test}}\nproviders:\n  corp: {{issuer: '{}', client_id: {CLIENT_ID}}}\nroutes: []\n",
-        provider.issuer()
-    );
+    config_of(&[("corp", provider)])
+}
+
+fn config_of(providers: &[(&str, &FakeProvider)]) -> Arc<Config> {
+    let line = |(name, provider): &(&str, &FakeProvider)| {
+        format!("  {name}: {{issuer: '{}', client_id: {CLIENT_ID}}}\n", provider.issuer())
+    };
+    let providers: String = providers.iter().map(line).collect();
+    let text = format!("sign_in: {{host: auth.test}}\nproviders:\n{providers}routes: []\n");
     let loaded = from_text(&text, "test.yaml", std::path::Path::new("."), &ProcessEnvironment);
     loaded.unwrap_or_else(|error| panic!("{error}")).config
 }
@@ -196,6 +206,7 @@ async fn a_provider_that_is_down_ends_no_session_and_is_asked_again_later() {
     scene.use_after(Duration::from_secs(5)).await;
     scene.refresher.refresh_due().await.unwrap();
     assert_eq!(scene.refreshes(), 1, "not before the pause is over");
+    assert_eq!(scene.outcomes("failed"), 1);
     scene.provider.script(|script| script.faults.clear());
     scene.use_after(Duration::from_secs(60)).await;
     scene.refresher.refresh_due().await.unwrap();
@@ -217,6 +228,8 @@ async fn a_grant_that_is_over_and_a_contradiction_end_the_session() {
         twin.refresh().await;
         assert!(fetched(&scene.house, &key("a")).await.is_none());
         assert!(fetched(&twin.house, &key("a")).await.is_some());
+        let outcomes = |scene: &Scene| ["ended", "renewed"].map(|outcome| scene.outcomes(outcome));
+        assert_eq!((outcomes(&scene), outcomes(&twin)), ([1, 0], [0, 1]));
     }
 }
 
@@ -235,4 +248,36 @@ async fn an_interrupted_refresh_whose_token_is_spent_ends_refreshing_and_not_the
     assert!(fetched(&scene.house, &key("a")).await.is_some());
     scene.refresh().await;
     assert_eq!(scene.refreshes(), 2, "nothing is left to refresh with");
+}
+
+#[tokio::test]
+async fn a_provider_that_hangs_holds_up_no_other() {
+    let scene = Scene::new().await;
+    let hanging = FakeProvider::start(NOW.unix_seconds()).await;
+    // More than the broker asks at a time, and due before the one of the other provider.
+    let names: Vec<String> = (0..40).map(|number| format!("h{number}")).collect();
+    for name in &names {
+        let new = session(&scene.house, &hanging, name);
+        scene.house.authn().create(NewSession { provider: ProviderName::new("hanging"), ..new }).await.unwrap();
+    }
+    // The share and the test meet there; nobody lets them go.
+    let full = Arc::new(Barrier::new(33));
+    hanging.fault("/token", Fault::Held(Arc::clone(&full)));
+    scene.refresher.publish(&config_of(&[("hanging", &hanging), ("corp", &scene.provider)])).unwrap();
+    scene.pass(FOUR_MINUTES);
+    let now = scene.house.clock.now();
+    scene.house.proxy().touch(names.iter().map(|name| (key(name), now)).collect()).await.unwrap();
+    let gate = Arc::new(Barrier::new(2));
+    scene.provider.fault("/userinfo", Fault::Held(Arc::clone(&gate)));
+    let answered = async {
+        timeout(SOON, full.wait()).await.unwrap();
+        // All that the broker asks of the hanging provider is under way: the other one's turn comes all the same.
+        scene.house.proxy().touch(vec![(key("a"), now)]).await.unwrap();
+        timeout(SOON, gate.wait()).await.unwrap();
+    };
+    tokio::select! {
+        () = scene.refresher.run(CancellationToken::new()) => panic!("it runs until it is stopped"),
+        () = answered => {}
+    }
+    assert_eq!(hanging.seen("/token").len(), 32, "its share and no more");
 }
