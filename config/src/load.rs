@@ -170,7 +170,7 @@ fn parts(report: &mut Report<'_>, tree: &Node) -> Option<Parts> {
         let shadow = access.shadow(report, index, (node, program.as_deref()));
         text.clear();
         values::canonical(node, &mut text);
-        if let Decoded::Whole(entry) = decode::<RouteEntry>(report, &at, values::value(node)) {
+        if let Decoded::Whole(entry) = decode::<RouteEntry>(report, &at, values::of_route(node)) {
             // Where the policy is wrong the report says so, and the rest of the route is still looked at.
             let policy = program.unwrap_or_else(|| Arc::new(Program::nobody()));
             drafts.push(Draft { index, entry, policy, shadow, digest: sha256(&text) });

@@ -4,6 +4,20 @@
 use portcullis_policy::yaml::{Kind, Node};
 use serde_yaml::{Mapping, Number, Value};
 
+use crate::schema::READ_BY_POLICY;
+
+/// The value of a route, where a mere `true` stands for what the policy language reads by itself: that is most of it.
+pub(crate) fn of_route(route: &Node) -> Value {
+    let Some(entries) = route.as_mapping() else { return value(route) };
+    let mut map = Mapping::with_capacity(entries.len());
+    for entry in entries {
+        let read_already = READ_BY_POLICY.contains(&&*entry.key) && !entry.value.is_null();
+        let value = if read_already { Value::Bool(true) } else { value(&entry.value) };
+        map.insert(Value::String(entry.key.as_ref().to_owned()), value);
+    }
+    Value::Mapping(map)
+}
+
 /// The value of a node and of everything below it.
 pub(crate) fn value(node: &Node) -> Value {
     match node.kind() {

@@ -5,6 +5,7 @@
 //! text; [`MAX_NODES`] bounds what a walk over it can meet.
 
 mod build;
+mod halves;
 mod scalar;
 
 use std::fmt;
@@ -84,7 +85,10 @@ pub struct Entry {
 /// If the text is empty, no YAML, has a second document, a key that is no string or occurs twice, `.nan` or
 /// `.inf`, a tag outside the core schema, or exceeds a bound of this module, which the message names.
 pub fn parse(text: &str) -> Result<Node, Diagnostic> {
-    build::document(text)
+    match halves::document(text) {
+        Some(tree) => Ok(tree),
+        None => build::document(text, 0).map(|read| read.root),
+    }
 }
 
 impl Node {

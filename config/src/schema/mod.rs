@@ -12,7 +12,9 @@ pub(crate) use client_certificates::{DownstreamMtlsSection, EnforcementName, Nam
 pub(crate) use health::{GrpcCheckEntry, HealthCheckEntry, HealthChecks, HttpCheckEntry, StatusRange, StatusesEntry};
 pub(crate) use provider::{ClaimNames, ClientAuthName, ProviderEntry};
 pub(crate) use reference::{PemFile, PemText, Reference};
-pub(crate) use route::{EncodedSlashesName, RedirectEntry, ResponseEntry, RouteEntry, RouteSession, UpstreamText};
+pub(crate) use route::{
+    EncodedSlashesName, READ_BY_POLICY, RedirectEntry, ResponseEntry, RouteEntry, RouteSession, UpstreamText,
+};
 pub(crate) use scalar::{Address, ByteSize, OneOrMany, Ordered, Period, ReadByPolicy, Switch};
 pub(crate) use section::{
     AssertionSection, CertificateEntry, ClaimHeaders, CookieSection, DecisionsSection, DirectoriesSection,

@@ -7,6 +7,17 @@ use serde::Deserialize;
 
 use super::{HealthChecks, OneOrMany, Ordered, PemText, Period, ReadByPolicy, Reference};
 
+/// The keys of a route that are [`ReadByPolicy`].
+pub(crate) const READ_BY_POLICY: [&str; 7] = [
+    "allow_public_unauthenticated_access",
+    "allow_any_authenticated_user",
+    "allowed_users",
+    "allowed_domains",
+    "allowed_idp_claims",
+    "policy",
+    "shadow_policy",
+];
+
 /// A route: which requests, who may, and what happens to them.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -1,7 +1,7 @@
 //! From the parser's events to a tree. An explicit stack, so that no text can exhaust ours.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
@@ -13,16 +13,28 @@ use crate::diagnostic::suggestion;
 
 const MERGE: &str = "<<";
 
-pub(super) fn document(text: &str) -> Result<Node, Diagnostic> {
+/// A document that was read.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) root: Node,
+    /// How many nodes aliases have added.
+    pub(super) aliased: usize,
+}
+
+/// Reads a text before which there are `lines_before` lines.
+pub(super) fn document(text: &str, lines_before: usize) -> Result<Read, Diagnostic> {
     let mut builder = Builder::default();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     // The parser ends the last line itself, and finds what is missing behind it.
     let end = end(text);
+    let below = |place: Place| Place { line: place.line.saturating_add(lines_before), ..place };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| refused(&error, end))?;
-        builder.take(event, convert(span, end))?;
+        let Span { start, end } = convert(span, end);
+        builder.take(event, Span { start: below(start), end: below(end) })?;
     }
-    builder.root.ok_or_else(|| Diagnostic::anywhere("the text is empty"))
+    let Builder { root, aliased, .. } = builder;
+    root.map(|root| Read { root, aliased }).ok_or_else(|| Diagnostic::anywhere("the text is empty"))
 }
 
 fn refused(error: &ScanError, end: Place) -> Diagnostic {
@@ -67,19 +79,17 @@ enum Content {
     Mapping(Members),
 }
 
+/// Mappings up to this long are searched from end to end: few have more keys.
+const SHORT: usize = 16;
+
 #[derive(Default)]
 struct Members {
     entries: Vec<Entry>,
-    /// Where each key's entry is, and how it came.
-    keys: HashMap<Arc<str>, (usize, Origin)>,
+    /// Where each key's entry is, once there are more than [`SHORT`].
+    places: HashMap<Arc<str>, usize>,
+    /// The entries that were merged: they give way to written ones.
+    merged: HashSet<usize>,
     key: Option<Key>,
-}
-
-/// How an entry came: a merged one gives way to a written one.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    Written,
-    Merged,
 }
 
 /// A key whose value has not come yet.
@@ -214,20 +224,34 @@ impl Members {
     }
 
     fn written(&mut self, key: Arc<str>, key_span: Span, value: Node) -> Result<(), Diagnostic> {
-        let entry = Entry { key: Arc::clone(&key), key_span, value };
-        match self.keys.insert(Arc::clone(&key), (self.entries.len(), Origin::Written)) {
-            None => self.entries.push(entry),
-            Some((_, Origin::Written)) => {
-                return Err(Diagnostic::at(key_span.start, format!("duplicate key `{key}`")));
-            }
-            Some((merged, Origin::Merged)) => {
-                self.keys.insert(key, (merged, Origin::Written));
-                if let Some(slot) = self.entries.get_mut(merged) {
-                    *slot = entry;
-                }
-            }
+        let Some(place) = self.find(&key) else {
+            self.push(Entry { key, key_span, value });
+            return Ok(());
+        };
+        if !self.merged.remove(&place) {
+            return Err(Diagnostic::at(key_span.start, format!("duplicate key `{key}`")));
+        }
+        if let Some(slot) = self.entries.get_mut(place) {
+            *slot = Entry { key, key_span, value };
         }
         Ok(())
+    }
+
+    fn find(&self, key: &str) -> Option<usize> {
+        if self.places.is_empty() {
+            return self.entries.iter().position(|entry| &*entry.key == key);
+        }
+        self.places.get(key).copied()
+    }
+
+    fn push(&mut self, entry: Entry) {
+        if self.entries.len() >= SHORT {
+            let known = self.places.len();
+            let unknown = self.entries.iter().enumerate().skip(known);
+            self.places.extend(unknown.map(|(place, entry)| (Arc::clone(&entry.key), place)));
+            self.places.insert(Arc::clone(&entry.key), self.entries.len());
+        }
+        self.entries.push(entry);
     }
 
     /// Merges a mapping, or several of which the earlier win; what is written here always wins.
@@ -238,9 +262,9 @@ impl Members {
                 return Err(Diagnostic::at(place.start, "a merge key takes a mapping or a list of mappings"));
             };
             for entry in entries {
-                if !self.keys.contains_key(&entry.key) {
-                    self.keys.insert(Arc::clone(&entry.key), (self.entries.len(), Origin::Merged));
-                    self.entries.push(entry.clone());
+                if self.find(&entry.key).is_none() {
+                    self.merged.insert(self.entries.len());
+                    self.push(entry.clone());
                 }
             }
         }
