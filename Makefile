@@ -6,7 +6,8 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 BIN := $(TARGET)/debug/portcullis
 
-.PHONY: all demo test fmt clippy unit edge browser doc bench bench-full bench-micro deep release tools test-tools install clean
+.PHONY: all demo test fmt clippy unit edge browser doc bench bench-full bench-micro bench-instructions deep release
+.PHONY: release-trained tools test-tools install clean
 
 all: tools
 	@echo "Everything to build Portcullis is here. Next: make demo, make test, make release."
@@ -51,6 +52,10 @@ doc:
 release: tools
 	$(CARGO) build --release --package portcullis
 
+# The same release in less time a request: built twice, the second time with what the yardstick's load ran through.
+release-trained: tools
+	./scripts/release-trained
+
 # The yardstick, ten minutes: Portcullis beside its peers, paired, with intervals; see docs/performance.md.
 bench: tools
 	$(CARGO) build --release --package portcullis --package portcullis-bench
@@ -60,6 +65,12 @@ bench: tools
 bench-full: tools
 	$(CARGO) build --release --package portcullis --package portcullis-bench
 	./scripts/bench --full
+
+# What a request costs in instructions, beside the bare engine: the same on every machine, however busy it is. Needs
+# valgrind, h2load and nginx; `./scripts/test-tools` and `./scripts/bench --peers` bring them.
+bench-instructions: tools
+	$(CARGO) build --release --package portcullis --package portcullis-bench
+	$(TARGET)/release/counted
 
 # Time and allocations of each step of a decision; needs neither the proxy nor its engine.
 bench-micro: tools

@@ -26,7 +26,7 @@ const SYSTEM_CPU: usize = 0;
 const LOAD_CPU: usize = 1;
 
 const USAGE: &str =
-    "there are --full yes, --pairs N, --milliseconds N, --row TEXT, --rounds N, --out FILE, --check yes";
+    "there are --full yes, --pairs N, --milliseconds N, --row TEXT, --rounds N, --out FILE, --check yes, --ours yes";
 
 struct Options {
     rows: Vec<Row>,
@@ -37,6 +37,7 @@ struct Options {
     latency_names: Option<Vec<Name>>,
     out: PathBuf,
     only_check: bool,
+    peers: bool,
 }
 
 impl Options {
@@ -50,6 +51,7 @@ impl Options {
             latency_names: Some(vec![Name::Bare, Name::Checked, Name::Nginx, Name::NginxResponder, Name::EnvoyOwn]),
             out: PathBuf::from("target/bench.json"),
             only_check: false,
+            peers: true,
         }
     }
 
@@ -67,6 +69,7 @@ impl Options {
             match name.as_str() {
                 "--full" => {}
                 "--check" => options.only_check = true,
+                "--ours" => options.peers = false,
                 "--pairs" => options.pairs = value.parse()?,
                 "--milliseconds" => options.span = Duration::from_millis(value.parse()?),
                 "--rounds" => options.latency_rounds = value.parse()?,
@@ -97,7 +100,7 @@ async fn compare(options: &Options) -> Result<(), Box<dyn Error>> {
     let own = std::env::current_exe()?;
     let programs = own.parent().ok_or("the program lies in no folder")?.to_owned();
     let plan = plan(options, &ground, &programs)?;
-    let places = Places { ground, programs, system_cpu: SYSTEM_CPU, load_cpu: LOAD_CPU };
+    let places = Places { ground, programs, system_cpu: SYSTEM_CPU, load_cpu: LOAD_CPU, peers: options.peers };
     let mut roster = Roster::assemble(places).await?;
     roster.renew().await;
     roster.check().await?;

@@ -33,6 +33,8 @@ pub struct Places {
     pub system_cpu: usize,
     /// The core of load and origin.
     pub load_cpu: usize,
+    /// Whether peers take part, or Portcullis and its baseline alone.
+    pub peers: bool,
 }
 
 /// A system that does not take part, or not in everything.
@@ -118,9 +120,11 @@ impl Roster {
         };
         roster.origin()?;
         roster.ours()?;
-        roster.without_check()?;
-        roster.with_check_beside(&addresses);
-        roster.with_own_check(&addresses);
+        if roster.places.peers {
+            roster.without_check()?;
+            roster.with_check_beside(&addresses);
+            roster.with_own_check(&addresses);
+        }
         Ok(roster)
     }
 

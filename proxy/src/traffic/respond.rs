@@ -1,6 +1,6 @@
 //! What becomes of a judged request: an answer of ours, or a way to an upstream.
 
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use pingora_core::Result;
 use pingora_proxy::Session;
 use portcullis_broker_api::{BrokerError, UpstreamTokens};
@@ -123,7 +123,8 @@ async fn forward(
     if let Some(upstreams) = &state.upstreams {
         upstreams.requested();
     }
-    let has_long_body = has_long_body(session);
+    let is_body_empty = session.is_body_empty();
+    let has_long_body = !is_body_empty && is_long(&session.req_header().headers);
     let to = ToRoute {
         grant,
         view,
@@ -139,7 +140,7 @@ async fn forward(
         registration: None,
     };
     context.exchange.limit(way::deadlines(&to, context.published.config.limits.body_progress));
-    if session.is_body_empty() && kind == Kind::Plain {
+    if is_body_empty && kind == Kind::Plain {
         context.exchange.body_passed(true);
     }
     context.passage = Passage::Route(Box::new(to));
@@ -288,11 +289,9 @@ fn target(came: &[u8], path: &str, query: Option<&str>) -> Option<String> {
     Some(target)
 }
 
-fn has_long_body(session: &mut Session) -> bool {
-    if session.is_body_empty() {
-        return false;
-    }
-    let length = session.req_header().headers.get(header::CONTENT_LENGTH);
+/// Whether a body under this head is unknown in length, or more than a moment's worth.
+fn is_long(headers: &HeaderMap) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH);
     length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok()).is_none_or(|length| length > SHORT_BODY)
 }
 
