@@ -21,12 +21,12 @@ impl CertificateEnds {
         Ok(Self(gauge))
     }
 
-    /// Shows the certificates of a generation and of no other.
-    pub(crate) fn show(&self, config: &Config, fallback: Option<&Certificate>) {
+    /// Shows these ends, as of [`ends`], and no others.
+    pub(crate) fn show(&self, ends: &[(String, i64)]) {
         self.0.reset();
-        for (name, end) in ends(config, fallback) {
+        for (name, end) in ends {
             #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit into 53 bits")]
-            self.0.with_label_values(&[&name]).set(end as f64);
+            self.0.with_label_values(&[name]).set(*end as f64);
         }
     }
 }

@@ -34,9 +34,20 @@ pub(crate) struct Sink {
 
 /// An open file and the thread that writes to it.
 #[derive(Debug)]
-struct Open {
+pub(crate) struct Open {
     path: PathBuf,
     writer: JoinHandle<()>,
+}
+
+/// Where records go once the next generation serves; the thread of a file that is dropped instead ends by itself.
+#[derive(Debug)]
+pub(crate) enum NextSink {
+    /// Where they go now.
+    Same,
+    /// To no file.
+    Nowhere,
+    /// To this one.
+    File(Arc<SyncSender<Arc<DecisionRecord>>>, Open),
 }
 
 /// What became of records.
@@ -63,30 +74,33 @@ impl Sink {
         Ok(Self { queue: ArcSwapOption::empty(), open: Mutex::new(None), counters })
     }
 
-    /// Writes to `path` from now on, or nowhere. What waits for the file before is still written there.
+    /// Opens the file at `path`, in which nothing is written yet; `None`: there will be no file.
     ///
     /// # Errors
-    /// The file cannot be opened, or the system has no thread left; the one before goes on.
-    pub(crate) fn follow(&self, path: Option<&Path>) -> io::Result<()> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The file cannot be opened, or the system has no thread left.
+    pub(crate) fn prepare(&self, path: Option<&Path>) -> io::Result<NextSink> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.as_ref().map(|open| &*open.path) == path {
-            return Ok(());
+            return Ok(NextSink::Same);
         }
-        let next = match path {
-            None => None,
-            Some(path) => {
-                let mut writing = Writing::new(path, self.counters.clone())?;
-                let (sender, receiver) = sync_channel(MAX_WAITING);
-                let work = move || writing.run(&receiver);
-                let writer = std::thread::Builder::new().name("decision-sink".into()).spawn(work)?;
-                Some((Arc::new(sender), Open { path: path.to_owned(), writer }))
-            }
+        let Some(path) = path else { return Ok(NextSink::Nowhere) };
+        let mut writing = Writing::new(path, self.counters.clone())?;
+        let (sender, receiver) = sync_channel(MAX_WAITING);
+        let work = move || writing.run(&receiver);
+        let writer = std::thread::Builder::new().name("decision-sink".into()).spawn(work)?;
+        Ok(NextSink::File(Arc::new(sender), Open { path: path.to_owned(), writer }))
+    }
+
+    /// Writes there from now on. What waits for the file before is still written there.
+    pub(crate) fn take_over(&self, next: NextSink) {
+        let (sender, next) = match next {
+            NextSink::Same => return,
+            NextSink::Nowhere => (None, None),
+            NextSink::File(sender, open) => (Some(sender), Some(open)),
         };
-        let (sender, next) = next.unzip();
         // The thread before ends by itself, once it has written what waits.
         self.queue.store(sender);
-        *open = next;
-        Ok(())
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = next;
     }
 
     /// Writes what waits and closes the file.

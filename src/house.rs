@@ -6,6 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use portcullis_authn::{Authn, AuthnParts};
 use portcullis_broker::{Broker, BrokerParts, Refresher};
 use portcullis_broker_api::{BrokerClient, EndReason, EndSelector, Endpoint, Replica, ReplicaBounds};
@@ -13,17 +14,18 @@ use portcullis_config::{Certificate, Config, Service, Storage};
 use portcullis_gate::{Gate, Snapshot};
 use portcullis_identity::{Clock, SystemClock};
 use portcullis_keys::{KeyRing, Random, ServiceRole, SystemRandom};
-use portcullis_proxy::{AuthnEndpoint, BrokerSessions, Proxy, ProxyParts};
+use portcullis_proxy::{BrokerSessions, Proxy, ProxyParts};
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agreement::Agreement;
 use crate::certificates::CertificateEnds;
-use crate::decision_sink::Sink;
+use crate::decision_sink::{NextSink, Sink};
+use crate::internal_tls::InternalTls;
 use crate::readiness::{Readiness, Stage};
 use crate::replica_metrics::ReplicaMetrics;
-use crate::{internal_tls, secret_file, self_signed, sockets};
+use crate::{certificates, secret_file, self_signed, sockets};
 
 /// Why the house does not stand: said once, at start.
 pub(crate) type StartError = Box<dyn std::error::Error + Send + Sync>;
@@ -36,13 +38,16 @@ pub(crate) struct House {
     /// The broker itself, if this process runs it.
     pub(crate) store: Option<Broker>,
     /// What keeps its tokens fresh.
-    refresher: Option<Arc<Refresher>>,
+    pub(crate) refresher: Option<Arc<Refresher>>,
     /// The way to the broker, wherever it is.
     broker: BrokerClient,
     pub(crate) agreement: Arc<Agreement>,
-    certificate_ends: CertificateEnds,
+    /// The keys of the newest generation.
+    pub(crate) ring: ArcSwap<KeyRing>,
+    pub(crate) internal_tls: InternalTls,
+    pub(crate) certificate_ends: CertificateEnds,
     readiness: Arc<Readiness>,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     /// Ends user traffic: no new connections, then what is open.
     drain: CancellationToken,
     /// Ends everything else, once traffic has ended.
@@ -58,7 +63,7 @@ pub(crate) struct ProxyRoom {
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) replica: Arc<Replica>,
-    sink: Arc<Sink>,
+    pub(crate) sink: Arc<Sink>,
 }
 
 /// Everything that is bound before anything runs.
@@ -105,6 +110,7 @@ struct Site<'a> {
     registry: Registry,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    internal_tls: InternalTls,
     stop: CancellationToken,
     siblings: TaskTracker,
 }
@@ -125,6 +131,7 @@ impl House {
             registry,
             clock: Arc::new(SystemClock),
             random,
+            internal_tls: InternalTls::new(config),
             stop: CancellationToken::new(),
             siblings: TaskTracker::new(),
         };
@@ -146,7 +153,7 @@ impl House {
             let (greeting, stop) = (Arc::clone(&agreement), site.stop.clone());
             site.siblings.spawn(greeting.keep_comparing(broker.clone(), stop));
         }
-        let Site { clock, stop, siblings, .. } = site;
+        let Site { clock, stop, siblings, internal_tls, ring, .. } = site;
         let drain_delay = config.limits.drain.delay;
         let readiness = Arc::new(Readiness::default());
         readiness.reach(Stage::Ready);
@@ -157,6 +164,8 @@ impl House {
             refresher,
             broker,
             agreement,
+            ring: ArcSwap::new(ring),
+            internal_tls,
             certificate_ends,
             readiness,
             clock,
@@ -166,37 +175,6 @@ impl House {
             siblings,
             drain_delay,
         })
-    }
-
-    /// Serves the next generation from now on: built whole first, swapped after.
-    ///
-    /// # Errors
-    /// It cannot be built; everything stays as it was.
-    pub(crate) async fn publish(&self, config: &Arc<Config>) -> Result<(), String> {
-        let certificate = self_signed_for(config, self.clock.as_ref()).map_err(|error| chain(error.as_ref()))?;
-        let snapshot = match &self.proxy {
-            Some(room) => {
-                let previous = room.gate.snapshot();
-                let config = Arc::clone(config);
-                let building = tokio::task::spawn_blocking(move || Snapshot::build(&config, Some(&previous)));
-                let built = building.await.map_err(|error| error.to_string())?;
-                Some((room, built.map_err(|error| chain(&error))?))
-            }
-            None => None,
-        };
-        if let Some(refresher) = &self.refresher {
-            refresher.publish(config).map_err(|error| chain(&error))?;
-        }
-        if let Some(authn) = &self.authn {
-            authn.publish(Arc::clone(config)).map_err(|error| chain(&error))?;
-        }
-        if let Some((room, snapshot)) = snapshot {
-            follow_sink(&room.sink, config).map_err(|error| chain(error.as_ref()))?;
-            self.certificate_ends.show(config, certificate.as_ref());
-            room.proxy.set_fallback(certificate);
-            room.proxy.publish(Arc::clone(config), snapshot).map_err(|error| chain(&error))?;
-        }
-        Ok(())
     }
 
     /// Ends sessions as the operator says; answers how many.
@@ -259,8 +237,7 @@ impl Site<'_> {
         let (serving, stop) = (broker.clone(), self.stop.clone());
         self.siblings.spawn(async move { report("broker", serving.serve_unix(listener, stop).await) });
         if let Some(tls) = tls {
-            let certificate = self.ring.service_certificate(ServiceRole::Broker, self.clock.now())?;
-            let settings = internal_tls::server(&certificate)?;
+            let settings = self.internal_tls.server(&self.ring, ServiceRole::Broker, self.clock.now())?;
             let listener = tokio::net::TcpListener::from_std(tls)?;
             let (serving, stop) = (broker.clone(), self.stop.clone());
             self.siblings.spawn(async move { report("broker", serving.serve_tls(listener, settings, stop).await) });
@@ -289,8 +266,7 @@ impl Site<'_> {
         let (serving, stop) = (authn.clone(), self.stop.clone());
         self.siblings.spawn(async move { report("authn", serving.serve_unix(listener, stop).await) });
         if let Some(tls) = tls {
-            let certificate = self.ring.service_certificate(ServiceRole::Authn, self.clock.now())?;
-            let settings = internal_tls::server(&certificate)?;
+            let settings = self.internal_tls.server(&self.ring, ServiceRole::Authn, self.clock.now())?;
             let listener = tokio::net::TcpListener::from_std(tls)?;
             let (serving, stop) = (authn.clone(), self.stop.clone());
             self.siblings.spawn(async move { serving.serve_tls(listener, settings, stop).await });
@@ -312,15 +288,15 @@ impl Site<'_> {
         let replica = Replica::new(broker.clone(), bounds);
         ReplicaMetrics::register(&replica, &self.registry)?;
         let certificate = self_signed_for(config, self.clock.as_ref())?;
-        ends.show(config, certificate.as_ref());
+        ends.show(&certificates::ends(config, certificate.as_ref()));
         let sink = Arc::new(Sink::new(&self.registry)?);
-        follow_sink(&sink, config)?;
+        sink.take_over(prepare_sink(&sink, config)?);
         let proxy = Arc::new(Proxy::new(ProxyParts {
             config: Arc::clone(config),
             gate: Arc::clone(&gate),
             keys: Arc::clone(&self.ring),
             sessions: Arc::new(BrokerSessions::new(broker, Arc::clone(&replica))),
-            authn: self.authn_endpoint()?,
+            authn: self.internal_tls.authn(&self.ring, self.clock.now())?,
             fallback: certificate,
             clock: Arc::clone(&self.clock),
             random: Arc::clone(&self.random),
@@ -339,45 +315,27 @@ impl Site<'_> {
         let endpoint = match &self.config.siblings.broker {
             None => Endpoint::Unix(self.config.directories.run.join("broker.sock")),
             Some(url) => {
-                let certificate = self.ring.service_certificate(role, self.clock.now())?;
-                Endpoint::Tls { url: url.as_str().parse()?, config: internal_tls::client(&certificate)? }
+                let config = self.internal_tls.client(&self.ring, role, self.clock.now())?;
+                Endpoint::Tls { url: url.as_str().parse()?, config }
             }
         };
         Ok(BrokerClient::connect_lazy(endpoint, role))
     }
-
-    fn authn_endpoint(&self) -> Result<AuthnEndpoint, StartError> {
-        let Some(url) = &self.config.siblings.authn else {
-            return Ok(AuthnEndpoint::Unix(self.config.directories.run.join("authn.sock")));
-        };
-        let own = self.ring.service_certificate(ServiceRole::Proxy, self.clock.now())?;
-        let certificate = Certificate {
-            chain: vec![own.certificate.clone()],
-            key: own.private_key(),
-            origin: Path::new("the cluster secret").to_owned(),
-        };
-        Ok(AuthnEndpoint::Tls {
-            url: url.clone(),
-            ca: own.anchors,
-            server_name: Some(ServiceRole::Authn.server_name().into()),
-            certificate,
-        })
-    }
 }
 
 /// The self-signed certificate, where the configuration names none.
-fn self_signed_for(config: &Config, clock: &dyn Clock) -> Result<Option<Certificate>, StartError> {
+pub(crate) fn self_signed_for(config: &Config, clock: &dyn Clock) -> Result<Option<Certificate>, StartError> {
     if !config.tls.certificates.is_empty() || !config.services.runs(Service::Proxy) {
         return Ok(None);
     }
     Ok(Some(self_signed::for_names_of(config, &config.directories.state, clock.now())?))
 }
 
-/// Has the sink write where a configuration says.
-fn follow_sink(sink: &Sink, config: &Config) -> Result<(), StartError> {
+/// Where a configuration has the sink write.
+pub(crate) fn prepare_sink(sink: &Sink, config: &Config) -> Result<NextSink, StartError> {
     let path = config.decisions.sink.as_deref();
     let shown = path.unwrap_or_else(|| Path::new("")).display();
-    sink.follow(path).map_err(|error| format!("decisions.sink.file: {shown}: {error}").into())
+    sink.prepare(path).map_err(|error| format!("decisions.sink.file: {shown}: {error}").into())
 }
 
 fn report<E: std::error::Error + 'static>(service: &'static str, ended: Result<(), E>) {

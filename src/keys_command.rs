@@ -29,11 +29,13 @@ pub(crate) fn run(keys: Keys) -> Result<()> {
         Keys::Append(RingFile { file }) => {
             let (text, id) = portcullis_keys::append(&read(&file)?, &SystemRandom).into_diagnostic()?;
             replace(&file, &text)?;
-            say(&format!("{id} appended; restart every host with this file, then: portcullis keys promote {id} FILE"));
+            say(&format!(
+                "{id} appended; once every host has it (`portcullis status`): portcullis keys promote {id} FILE"
+            ));
         }
         Keys::Promote(RingKey { id, file }) => {
             replace(&file, &portcullis_keys::promote(&read(&file)?, key_id(&id)?).into_diagnostic()?)?;
-            say(&format!("{id} seals from the next start on; remove the other key after session.lifetime"));
+            say(&format!("{id} seals as soon as the file is read; remove the other key after session.lifetime"));
         }
         Keys::Remove(RingKey { id, file }) => {
             replace(&file, &portcullis_keys::remove(&read(&file)?, key_id(&id)?).into_diagnostic()?)?;

@@ -20,6 +20,7 @@ mod keys_command;
 mod log;
 mod migrate;
 mod policy;
+mod publish;
 mod readiness;
 mod reload;
 mod replica_metrics;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use portcullis_config::{Config, Generation, LoadError, Loaded, Watcher};
+use portcullis_config::{Config, Generation, LoadError, Loaded, ReferencedFile, Watcher};
 use portcullis_identity::{Clock, Timestamp};
 use prometheus::{Counter, Gauge, IntCounterVec, IntGauge, Opts, Registry};
 use tokio::sync::mpsc;
@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use crate::configuration::Origin;
 use crate::house::House;
 use crate::migrate::RunError;
+use crate::secret_file;
 
 /// What became of the latest attempts; what `status` shows.
 #[derive(Clone, Debug)]
@@ -141,7 +142,7 @@ impl Reloader {
         }
         // Whatever is wrong with the new generation, a change of its files is the way to mend it.
         if let Some(watcher) = &self.watcher {
-            watcher.follow(files);
+            watcher.follow(with_unnamed(&config, files));
         }
         house.publish(&config).await.map_err(ReloadError::Build)?;
         let restart_for = restart_for(&self.config, &config);
@@ -199,6 +200,12 @@ impl ReloadMetrics {
         self.success.set(0);
         self.attempts.with_label_values(&["refused"]).inc();
     }
+}
+
+/// What is watched: the files that a load names, and the cluster secret in the state directory.
+fn with_unnamed(config: &Config, mut files: Vec<ReferencedFile>) -> Vec<ReferencedFile> {
+    files.extend(secret_file::unnamed_file(&config.secret));
+    files
 }
 
 /// What only a restart can follow.

@@ -19,7 +19,7 @@ use crate::reload::Reloader;
 use crate::signals::{Order, Signals};
 use crate::telemetry::Telemetry;
 use crate::terminal::note;
-use crate::{configuration, http_server, log, migrate, sockets};
+use crate::{configuration, http_server, log, migrate, secret_file, sockets};
 
 /// Reloads that wait their turn.
 const MAX_WAITING_RELOADS: usize = 16;
@@ -63,10 +63,13 @@ impl Running {
     ///
     /// # Errors
     /// A port in use, keys that are missing, a store that cannot be opened.
-    pub(crate) async fn start(origin: impl Into<Origin>, loaded: Loaded, registry: Registry) -> Result<Self> {
+    pub(crate) async fn start(origin: impl Into<Origin>, mut loaded: Loaded, registry: Registry) -> Result<Self> {
         let config = Arc::clone(&loaded.config);
+        // Looked at before the house reads it: a change in between is one to follow.
+        let secret = secret_file::unnamed_file(&config.secret).filter(|file| file.digest.is_some());
         let house = House::start(&config, registry.clone()).await;
         let house = Arc::new(house.map_err(|error| miette!("{}", chain(error.as_ref())))?);
+        loaded.files.extend(secret.or_else(|| secret_file::unnamed_file(&config.secret)));
         let (reloader, changes) =
             Reloader::new(origin.into(), loaded, Arc::new(SystemClock), &registry).into_diagnostic()?;
         let (sender, orders) = mpsc::channel(MAX_WAITING_RELOADS);

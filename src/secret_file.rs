@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use portcullis_config::SecretSource;
-use portcullis_keys::{KeyRing, Random, RingError};
+use portcullis_config::{ReferencedFile, SecretSource};
+use portcullis_keys::{KeyRing, Random, RingError, sha256};
 
 /// Why the keys could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -51,16 +51,38 @@ pub(crate) fn key_ring(source: &SecretSource, random: &dyn Random) -> Result<Key
     }
 }
 
+/// The key ring that the configuration names, for a process that has one: a file that is gone is not made anew.
+///
+/// # Errors
+/// See [`SecretError`].
+pub(crate) fn held_key_ring(source: &SecretSource) -> Result<KeyRing, SecretError> {
+    match source {
+        SecretSource::Text(text) => Ok(KeyRing::parse(text.expose())?),
+        SecretSource::StateFile(path) => read(path),
+    }
+}
+
+/// The file of the cluster secret, where the configuration does not name it and so does not watch it.
+pub(crate) fn unnamed_file(source: &SecretSource) -> Option<ReferencedFile> {
+    let SecretSource::StateFile(path) = source else { return None };
+    let digest = fs::read(path).ok().map(|bytes| sha256(&bytes));
+    Some(ReferencedFile { path: path.clone(), digest })
+}
+
+fn read(path: &Path) -> Result<KeyRing, SecretError> {
+    let failed = |source| SecretError::File { path: path.to_owned(), source };
+    let text = fs::read_to_string(path).map_err(failed)?;
+    let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(SecretError::TooOpen { path: path.to_owned(), mode });
+    }
+    Ok(KeyRing::parse(&text)?)
+}
+
 fn read_or_make(path: &Path, random: &dyn Random) -> Result<KeyRing, SecretError> {
     let failed = |source| SecretError::File { path: path.to_owned(), source };
-    match fs::read_to_string(path) {
-        Ok(text) => {
-            let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
-            if mode & 0o077 != 0 {
-                return Err(SecretError::TooOpen { path: path.to_owned(), mode });
-            }
-            Ok(KeyRing::parse(&text)?)
-        }
+    match fs::symlink_metadata(path) {
+        Ok(_) => read(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let (ring, text) = KeyRing::generate(random);
             write_new(path, text.as_bytes()).map_err(failed)?;

@@ -24,6 +24,9 @@ pub(crate) fn text(status: &Value) -> String {
     for section in at("/configuration/restart_for").and_then(Value::as_array).into_iter().flatten() {
         line("restart for", show(section));
     }
+    if let Some(keys) = at("/keys").and_then(Value::as_array) {
+        line("keys", keys.iter().map(show).collect::<Vec<_>>().join(", "));
+    }
     if at("/replica").is_some() {
         let state = if at("/replica/following") == Some(&Value::Bool(true)) { "following" } else { "cut off" };
         let held = format!("{} sessions, {} bytes", word("/replica/sessions"), word("/replica/bytes"));

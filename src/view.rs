@@ -19,6 +19,7 @@ impl House {
             "version": env!("CARGO_PKG_VERSION"),
             "process": std::process::id(),
             "stage": format!("{:?}", self.readiness().stage()).to_lowercase(),
+            "keys": self.ring.load().key_ids().iter().map(ToString::to_string).collect::<Vec<_>>(),
             "replica": self.proxy.as_ref().map(replica),
             "certificates": self.proxy.as_ref().map(served),
             "unhealthy_upstreams": self.proxy.as_ref().map(unhealthy),

@@ -36,5 +36,5 @@ mod tests;
 
 pub use generation::{PublishError, ReadProvider};
 pub use listen::{ListenError, MAX_CONNECTIONS, MAX_STREAMS};
-pub use service::{ANSWER_DEADLINE, Authn, AuthnParts, MAX_BODY_BYTES};
+pub use service::{ANSWER_DEADLINE, Authn, AuthnParts, MAX_BODY_BYTES, NextGeneration};
 pub use sessions::Sessions;

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http_body_util::Full;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -64,11 +65,12 @@ impl<S: Sessions> Authn<S> {
 
     /// Serves HTTP/2 over TLS until `stop`; then finishes what is open. `tls` must demand client
     /// certificates; of those that it accepts, only `portcullis://proxy` comes in.
-    pub async fn serve_tls(&self, listener: TcpListener, tls: Arc<ServerConfig>, stop: CancellationToken) {
-        let acceptor = TlsAcceptor::from(tls);
+    ///
+    /// Each connection is accepted with what `tls` holds then: it may change with the key ring.
+    pub async fn serve_tls(&self, listener: TcpListener, tls: Arc<ArcSwap<ServerConfig>>, stop: CancellationToken) {
         let house = House::new(stop);
         while let Some((stream, permit)) = house.next(|| listener.accept()).await {
-            let (authn, acceptor, stop) = (self.clone(), acceptor.clone(), house.stop.clone());
+            let (authn, acceptor, stop) = (self.clone(), TlsAcceptor::from(tls.load_full()), house.stop.clone());
             house.guests.spawn(async move {
                 if let Some(stream) = admitted(acceptor, stream).await {
                     connection(authn, stream, stop).await;

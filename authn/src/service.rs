@@ -66,6 +66,10 @@ pub(crate) struct Core<S> {
     pub(crate) metrics: Metrics,
 }
 
+/// A generation that is built and serves nobody yet.
+#[derive(Debug)]
+pub struct NextGeneration(Generation);
+
 /// One request against one generation at one instant.
 #[derive(Debug)]
 pub(crate) struct Turn<'a, S> {
@@ -89,21 +93,21 @@ impl<S: Sessions> Authn<S> {
         Ok(Self { core: Arc::new(Core { generation, sessions: broker, clock, random, metrics }) })
     }
 
-    /// Takes over a configuration. Providers configured as before keep what they have learnt.
+    /// Builds the next generation, which serves nobody before [`Authn::take_over`]. Providers configured as before keep
+    /// what they have learnt; without `keys`, so do the keys.
     ///
     /// # Errors
-    /// If a provider cannot be set up; then everything stays as it is.
-    pub fn publish(&self, config: Arc<Config>) -> Result<(), PublishError> {
-        let keys = self.core.generation.load().keys.clone();
-        self.publish_with(config, keys)
+    /// If a provider cannot be set up or the ring lacks a key; nothing has changed then.
+    pub fn prepare(&self, config: Arc<Config>, keys: Option<&KeyRing>) -> Result<NextGeneration, PublishError> {
+        let observer: Arc<dyn CallObserver> = Arc::new(self.core.metrics.clone());
+        let previous = self.core.generation.load_full();
+        let keys = keys.map_or_else(|| Ok(previous.keys.clone()), AuthnKeys::of)?;
+        Generation::build(config, keys, Some(&previous), &self.core.clock, &observer).map(NextGeneration)
     }
 
-    /// Takes over a configuration together with a key ring.
-    ///
-    /// # Errors
-    /// As [`Authn::publish`], and if the ring lacks a key.
-    pub fn publish_keys(&self, config: Arc<Config>, keys: &KeyRing) -> Result<(), PublishError> {
-        self.publish_with(config, AuthnKeys::of(keys)?)
+    /// Serves what was prepared.
+    pub fn take_over(&self, NextGeneration(next): NextGeneration) {
+        self.core.generation.store(Arc::new(next));
     }
 
     /// Answers one request of the proxy. Never fails: what goes wrong is a page, too.
@@ -136,14 +140,6 @@ impl<S: Sessions> Authn<S> {
     #[must_use]
     pub fn providers(&self) -> Vec<ReadProvider> {
         self.core.generation.load().statuses()
-    }
-
-    fn publish_with(&self, config: Arc<Config>, keys: AuthnKeys) -> Result<(), PublishError> {
-        let observer: Arc<dyn CallObserver> = Arc::new(self.core.metrics.clone());
-        let previous = self.core.generation.load_full();
-        let next = Generation::build(config, keys, Some(&previous), &self.core.clock, &observer)?;
-        self.core.generation.store(Arc::new(next));
-        Ok(())
     }
 }
 

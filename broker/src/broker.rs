@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use portcullis_broker_api::wire::generated::broker_server::BrokerServer;
 use portcullis_broker_api::{EndReason, EndSelector, Ended, ServerId};
 use portcullis_config::Config;
 use portcullis_identity::{Clock, Principal, ProviderName, SessionKey, Timestamp};
-use portcullis_keys::{Random, SealKeys};
+use portcullis_keys::{KeyId, Random, SealKeys};
 use portcullis_oidc::SetupError;
 use prometheus::Registry;
 use tokio::net::{TcpListener, UnixListener};
@@ -105,6 +106,28 @@ pub enum ServeError {
     Unavailable,
 }
 
+/// Why a key ring is not taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// The key that seals now is not in the new ring: another has to be promoted first.
+    #[error("key `{key}` seals records and is not in the new key ring: promote another key before it is removed")]
+    Seals {
+        /// The key's id.
+        key: KeyId,
+    },
+    /// Some record is sealed with it.
+    #[error(
+        "records are sealed with key `{key}`, which the new key ring does not hold: it goes when their sessions have ended"
+    )]
+    Needed {
+        /// The key's id.
+        key: KeyId,
+    },
+    /// The store does not answer.
+    #[error(transparent)]
+    Broker(#[from] ServeError),
+}
+
 impl Broker {
     /// Opens the store, reads it once, and starts the two threads. Blocks for as long as the reading takes.
     ///
@@ -144,14 +167,14 @@ impl Broker {
     }
 
     /// Serves services of other hosts until `stop` or [`Broker::close`]. `config` must ask for client
-    /// certificates, verify them, and offer `h2`.
+    /// certificates, verify them, and offer `h2`; it is read for each connection, for it may change with the key ring.
     ///
     /// # Errors
     /// [`ServeError::Server`].
     pub async fn serve_tls(
         &self,
         listener: TcpListener,
-        config: Arc<rustls::ServerConfig>,
+        config: Arc<ArcSwap<rustls::ServerConfig>>,
         stop: CancellationToken,
     ) -> Result<(), ServeError> {
         let (conns, accepted) = mpsc::channel(ACCEPTED);
@@ -186,6 +209,35 @@ impl Broker {
         let shared = &self.service.shared;
         let parts = (self.service.writes.clone(), Arc::clone(&shared.clock), shared.metrics.clone());
         Refresher::new(parts, config)
+    }
+
+    /// Whether every record opens with `keys`, which may then be taken over by [`Broker::set_keys`]. Reads the store
+    /// if they lack a key that was held so far.
+    ///
+    /// # Errors
+    /// [`KeysError`] names a key that is still needed.
+    pub async fn check_keys(&self, keys: &SealKeys) -> Result<(), KeysError> {
+        let now = self.service.shared.vault.keys();
+        // What is sealed from now until the keys are swapped has to open as well.
+        if let Some(key) = now.ids().next().filter(|key| !keys.holds(*key)) {
+            return Err(KeysError::Seals { key });
+        }
+        if now.ids().all(|key| keys.holds(key)) {
+            return Ok(());
+        }
+        // Forgets what is over, and comes after the commit of whatever was sealed before the latest swap.
+        self.sweep().await?;
+        let asked = keys.clone();
+        let found = self.service.reads.ask(|reply| Read::Needed { keys: asked, reply }).await;
+        match found.map_err(unavailable)? {
+            Some(key) => Err(KeysError::Needed { key }),
+            None => Ok(()),
+        }
+    }
+
+    /// Seals and opens with these keys from now on, which [`Broker::check_keys`] has found to be enough.
+    pub fn set_keys(&self, keys: SealKeys) {
+        self.service.shared.vault.set_keys(keys);
     }
 
     /// Makes `digest` what services are compared with from now on.

@@ -44,6 +44,6 @@ mod vault;
 mod watch;
 mod writer;
 
-pub use broker::{Broker, BrokerParts, BrokerStatus, ServeError, SessionSummary};
-pub use refresher::Refresher;
+pub use broker::{Broker, BrokerParts, BrokerStatus, KeysError, ServeError, SessionSummary};
+pub use refresher::{NextProviders, Refresher};
 pub use storage::{OpenError, StorageError};

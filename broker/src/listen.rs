@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -66,17 +67,16 @@ pub(crate) async fn accept_unix(
 /// Accepts on a TCP socket until `stop`; handshakes run side by side, each with a deadline.
 pub(crate) async fn accept_tls(
     listener: TcpListener,
-    config: Arc<rustls::ServerConfig>,
+    config: Arc<ArcSwap<rustls::ServerConfig>>,
     conns: mpsc::Sender<io::Result<Conn>>,
     stop: CancellationToken,
 ) {
-    let acceptor = TlsAcceptor::from(config);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     // Dropped with this function, and every handshake with it.
     let mut handshakes = JoinSet::new();
     while let Some((stream, place)) = next(&places, &stop, || listener.accept()).await {
         while handshakes.try_join_next().is_some() {}
-        handshakes.spawn(handshake(acceptor.clone(), stream, place, conns.clone()));
+        handshakes.spawn(handshake(TlsAcceptor::from(config.load_full()), stream, place, conns.clone()));
     }
 }
 

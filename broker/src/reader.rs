@@ -6,9 +6,10 @@ use std::sync::mpsc::Receiver;
 use portcullis_broker_api::UpstreamTokens;
 use portcullis_broker_api::wire::generated as proto;
 use portcullis_identity::SessionKey;
+use portcullis_keys::{KeyId, SealKeys};
 
 use crate::queue::{Refusal, Reply, answer, store_failed};
-use crate::state::Shared;
+use crate::state::{Shared, instant};
 use crate::storage::{Kind, Storage};
 use crate::vault::VaultError;
 
@@ -22,6 +23,8 @@ pub(crate) enum Read {
     Fetch { keys: Vec<SessionKey>, reply: Reply<proto::FetchAnswer> },
     /// The tokens of one session.
     Tokens { key: SessionKey, reply: Reply<UpstreamTokens> },
+    /// A key that some record is sealed with and these keys do not hold.
+    Needed { keys: SealKeys, reply: Reply<Option<KeyId>> },
     /// No more.
     Close,
 }
@@ -32,6 +35,7 @@ pub(crate) fn run(shared: &Shared, storage: &Arc<dyn Storage>, reads: &Receiver<
         match read {
             Read::Fetch { keys, reply } => answer(reply, fetch(shared, &**storage, &keys)),
             Read::Tokens { key, reply } => answer(reply, tokens(shared, &**storage, &key)),
+            Read::Needed { keys, reply } => answer(reply, needed(&**storage, &keys)),
             Read::Close => return,
         }
     }
@@ -75,6 +79,26 @@ fn tokens(shared: &Shared, storage: &dyn Storage, key: &SessionKey) -> Result<Up
     let held = shared.vault.open_tokens(key, &stored.value).map_err(|error| unopened(&error))?;
     let portcullis_broker_api::Tokens { access_token, refresh_token: _, id_token, expires_at } = held;
     Ok(UpstreamTokens { access_token, id_token, expires_at })
+}
+
+/// The key of the first sealed record that `keys` would not open.
+fn needed(storage: &dyn Storage, keys: &SealKeys) -> Result<Option<KeyId>, Refusal> {
+    let mut found = None;
+    for kind in [Kind::Session, Kind::Tokens, Kind::Farewell] {
+        let scanned = storage.scan(kind, &mut |_, stored| {
+            // A farewell has its instant in front.
+            let sealed = if kind == Kind::Farewell { instant(&stored.value, kind)?.1 } else { &stored.value };
+            if found.is_none() {
+                found = SealKeys::key_of_bytes(sealed).filter(|key| !keys.holds(*key));
+            }
+            Ok(())
+        });
+        scanned.map_err(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "store not scanned");
+            Refusal::Store
+        })?;
+    }
+    Ok(found)
 }
 
 pub(crate) fn unopened(error: &VaultError) -> Refusal {

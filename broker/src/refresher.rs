@@ -46,6 +46,9 @@ pub struct Refresher {
     parties: ArcSwap<Vec<Arc<RelyingParty>>>,
 }
 
+/// Providers that are set up and that nobody has been sent to yet.
+pub struct NextProviders(Vec<Arc<RelyingParty>>);
+
 /// The refreshes under way.
 #[derive(Default)]
 struct Calls {
@@ -60,16 +63,15 @@ impl Refresher {
         config: &Config,
     ) -> Result<Self, SetupError> {
         let refresher = Self { writes, clock, metrics, parties: ArcSwap::default() };
-        refresher.publish(config)?;
+        refresher.take_over(refresher.prepare(config)?);
         Ok(refresher)
     }
 
-    /// Talks to the providers of this generation from now on; those that are configured as before go on with all
-    /// that is known of them.
+    /// The providers of the next generation; those that are configured as before go on with all that is known of them.
     ///
     /// # Errors
-    /// A provider's transport settings do not work; the generation before stays.
-    pub fn publish(&self, config: &Config) -> Result<(), SetupError> {
+    /// A provider's transport settings do not work.
+    pub fn prepare(&self, config: &Config) -> Result<NextProviders, SetupError> {
         let before = self.parties.load();
         let party = |provider: &Provider| {
             // No browser is sent anywhere from here.
@@ -79,9 +81,12 @@ impl Refresher {
             }
             RelyingParty::new(provider, nowhere, Arc::clone(&self.clock), Arc::new(Unobserved)).map(Arc::new)
         };
-        let parties = config.providers.iter().map(party).collect::<Result<Vec<_>, _>>()?;
+        config.providers.iter().map(party).collect::<Result<_, _>>().map(NextProviders)
+    }
+
+    /// Talks to these providers from now on.
+    pub fn take_over(&self, NextProviders(parties): NextProviders) {
         self.parties.store(Arc::new(parties));
-        Ok(())
     }
 
     /// Refreshes what is due until `stop`, then waits a while for what is under way: tokens that are on their way to us
@@ -140,6 +145,12 @@ impl Refresher {
 impl fmt::Debug for Refresher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Refresher")
+    }
+}
+
+impl fmt::Debug for NextProviders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NextProviders")
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use portcullis_broker_api::wire::{WireError, generated as proto};
 use portcullis_broker_api::{LogoutHint, NewSession, Tokens, wire};
 use portcullis_identity::{SessionKey, Timestamp};
@@ -15,9 +16,9 @@ use crate::storage::{Kind, OpenError};
 const FORMAT: u8 = 1;
 
 /// The `store` keys with the randomness they need.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Vault {
-    keys: SealKeys,
+    keys: ArcSwap<SealKeys>,
     random: Arc<dyn Random>,
 }
 
@@ -44,7 +45,17 @@ pub(crate) enum VaultError {
 
 impl Vault {
     pub(crate) fn new(keys: SealKeys, random: Arc<dyn Random>) -> Self {
-        Self { keys, random }
+        Self { keys: ArcSwap::from_pointee(keys), random }
+    }
+
+    /// Seals and opens with these from now on.
+    pub(crate) fn set_keys(&self, keys: SealKeys) {
+        self.keys.store(Arc::new(keys));
+    }
+
+    /// The keys that seal and open now.
+    pub(crate) fn keys(&self) -> Arc<SealKeys> {
+        self.keys.load_full()
     }
 
     pub(crate) fn seal_session(&self, new: &NewSession, last_used: Timestamp) -> Vec<u8> {
@@ -82,16 +93,17 @@ impl Vault {
         let mut plain = Vec::with_capacity(1 + message.encoded_len());
         plain.push(FORMAT);
         plain.append(&mut message.encode_to_vec());
-        self.keys.seal_bytes(&receiver(kind, key), &plain, &*self.random)
+        self.keys.load().seal_bytes(&receiver(kind, key), &plain, &*self.random)
     }
 
     fn open<M: Message + Default>(&self, kind: Kind, key: &SessionKey, sealed: &[u8]) -> Result<M, VaultError> {
         let malformed = || VaultError::Malformed { kind: kind.name() };
-        let plain =
-            self.keys.open_bytes(&receiver(kind, key), sealed).map_err(|source| match (source, key_of(sealed)) {
+        let plain = self.keys.load().open_bytes(&receiver(kind, key), sealed).map_err(|source| {
+            match (source, SealKeys::key_of_bytes(sealed)) {
                 (SealError::UnknownKey, Some(id)) => VaultError::UnknownKey(id),
                 _ => VaultError::Sealed { kind: kind.name(), source },
-            })?;
+            }
+        })?;
         let Some((&FORMAT, message)) = plain.split_first() else { return Err(malformed()) };
         M::decode(message).map_err(|_| malformed())
     }
@@ -118,12 +130,6 @@ fn receiver(kind: Kind, key: &SessionKey) -> String {
         let _infallible = write!(text, "{byte:02x}");
     }
     text
-}
-
-/// The key id in front of a sealed value, behind its version.
-fn key_of(sealed: &[u8]) -> Option<KeyId> {
-    let (_, rest) = sealed.split_first()?;
-    rest.first_chunk::<{ KeyId::BYTES }>().map(|id| KeyId::from_bytes(*id))
 }
 
 #[cfg(test)]

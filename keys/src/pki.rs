@@ -39,6 +39,7 @@ struct Root {
 }
 
 /// A service's certificate with its key and the roots it believes.
+#[derive(PartialEq, Eq)]
 pub struct ServiceCertificate {
     /// Whose it is.
     pub role: ServiceRole,

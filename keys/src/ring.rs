@@ -11,7 +11,9 @@ use crate::pki::{InternalCa, IssueError, ServiceCertificate};
 use crate::{CredentialKeys, FlowKeys, Purpose, Random, RingError, SealKeys, ServiceRole, ring_file};
 
 /// The keys a process holds, by purpose: all of them where it holds the cluster secret, else those that
-/// `portcullis keys export` wrote for its services. In every purpose the first key seals, all open.
+/// `portcullis keys export` wrote for its services. In every purpose the first key seals, all open. Rings are equal
+/// that hold the same in the same order.
+#[derive(PartialEq, Eq)]
 pub struct KeyRing {
     pub(crate) keys: BTreeMap<Purpose, Vec<(KeyId, Key)>>,
     /// Of an export: the certificates that were issued with it.
@@ -226,8 +228,8 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// 32 secret bytes, cleared when dropped.
-#[derive(Clone)]
+/// 32 secret bytes, cleared when dropped. Whoever compares keys holds them all: no stranger can time it.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Key(Zeroizing<[u8; 32]>);
 
 impl Key {

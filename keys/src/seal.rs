@@ -49,6 +49,17 @@ impl SealKeys {
         Self { purpose, keys }
     }
 
+    /// The ids of the keys that open, the sealing one first.
+    pub fn ids(&self) -> impl Iterator<Item = KeyId> {
+        self.keys.iter().map(|(id, _)| *id)
+    }
+
+    /// Whether what this key sealed would open.
+    #[must_use]
+    pub fn holds(&self, key: KeyId) -> bool {
+        self.ids().any(|id| id == key)
+    }
+
     /// Seals `plain` for `receiver` as base64url.
     #[must_use]
     pub fn seal(&self, receiver: &str, plain: &[u8], random: &dyn Random) -> String {
@@ -111,13 +122,18 @@ impl SealKeys {
         Ok(plain)
     }
 
+    /// The id of the key that sealed these bytes, as [`SealKeys::key_of`] has it.
+    #[must_use]
+    pub fn key_of_bytes(sealed: &[u8]) -> Option<KeyId> {
+        let (version, rest) = sealed.split_first()?;
+        (*version == VERSION).then_some(KeyId::from_bytes(*rest.first_chunk()?))
+    }
+
     /// The id of the key that sealed this text, if it has the form of one; says nothing of its truth.
     #[must_use]
     pub fn key_of(sealed: &str) -> Option<KeyId> {
         // Twelve characters are nine bytes, more than version and key id.
-        let front = URL_SAFE_NO_PAD.decode(sealed.get(..12)?).ok()?;
-        let (version, rest) = front.split_first()?;
-        (*version == VERSION).then_some(KeyId::from_bytes(*rest.first_chunk()?))
+        Self::key_of_bytes(&URL_SAFE_NO_PAD.decode(sealed.get(..12)?).ok()?)
     }
 
     /// Purpose and key id have fixed forms and end in a zero byte and a fixed length, so that no two

@@ -76,7 +76,9 @@ impl AuthnPeer {
                 let host: Arc<str> = url.host_str().ok_or_else(|| UnusableAuthn::Url(url.clone()))?.into();
                 let port = url.port_or_known_default().unwrap_or(443);
                 let upstream = Upstream { scheme: Scheme::Https, host, port, weight: 1 };
-                let digest = portcullis_keys::sha256(b"portcullis/authn");
+                // Another certificate, another connection: it may be of another key ring.
+                let leaf = certificate.chain.first().map(|leaf| leaf.as_ref()).unwrap_or_default();
+                let digest = portcullis_keys::sha256(&[b"portcullis/authn", leaf].concat());
                 let tls =
                     UpstreamTls { ca, server_name, skip_verify: false, client_certificate: Some(certificate), digest };
                 Ok(Self::Tls(targets.of_upstream(&upstream, &tls)?))

@@ -1,8 +1,8 @@
 //! The proxy: all user traffic. Pingora inside our own accept loop, with one exchange around each request.
 //!
 //! [`Proxy::new`] takes what the composition root has made ([`ProxyParts`]), [`Proxy::serve`] serves the
-//! listeners until told to drain, [`Proxy::publish`] swaps in a new generation. A request is parsed once, routed
-//! once, judged once, by `gate`; the upstream receives exactly what was judged. Long exchanges are judged again
+//! listeners until told to drain, [`Proxy::prepare`] builds the next generation and [`Proxy::take_over`] swaps it in. A
+//! request is parsed once, routed once, judged once, by `gate`; the upstream receives exactly what was judged. Long exchanges are judged again
 //! when a session or the configuration changes, and closed when they may not go on.
 //!
 //! This crate decides nothing by itself (the gate does), knows no page and no status (`reply` does), keeps no
@@ -37,7 +37,7 @@ mod upstream;
 pub use access::TARGET as ACCESS_TARGET;
 pub use authn::{AuthnEndpoint, UnusableAuthn};
 pub use decisions::{DecisionRecord, DecisionSink, Explained};
-pub use proxy::{Proxy, ProxyError, ProxyParts};
+pub use proxy::{NextGeneration, NextParts, Proxy, ProxyError, ProxyParts};
 pub use sessions::{BrokerSessions, Sessions};
 pub use tls::{CertificateFault, UnusableCertificate};
 pub use upstream::{UnhealthyUpstream, UnusableUpstream};

@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::http_proxy;
-use portcullis_config::{Certificate, Config, SecretText};
-use portcullis_gate::{Assertions, Gate, Snapshot};
+use portcullis_config::{Certificate, Config};
+use portcullis_gate::{Gate, Snapshot};
 use portcullis_identity::Clock;
-use portcullis_keys::{AssertionKeyRejected, AssertionKeys, KeyRing, NotHeld, Random};
+use portcullis_keys::{AssertionKeyRejected, KeyRing, NotHeld, Random};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -22,11 +22,11 @@ use crate::edge::{Edge, Gatekeeper, adopt, serve_redirects};
 use crate::exchange::{Registry, Standing};
 use crate::follow::{Follower, follow};
 use crate::metrics::Metrics;
-use crate::published::Published;
+use crate::published::{Held, Published};
 use crate::request_id::RequestIds;
 use crate::sessions::Sessions;
 use crate::shared::{Keys, Shared};
-use crate::tls::{Certificates, Handshakes, Tickets, UnusableCertificate};
+use crate::tls::{Certificates, Doors, Handshakes, Tickets, UnusableCertificate};
 use crate::traffic::Traffic;
 use crate::upstream::{Targets, UnhealthyUpstream, UnusableUpstream, keep_checking, keep_resolving};
 
@@ -59,6 +59,27 @@ pub struct ProxyParts {
     pub decision_sink: Option<Arc<dyn DecisionSink>>,
     /// Where the metrics go.
     pub registry: prometheus::Registry,
+}
+
+/// What the next generation is made of.
+#[derive(Debug)]
+pub struct NextParts {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// What the gate makes of it.
+    pub snapshot: Snapshot,
+    /// Another key ring, and the way to the sign-in service that goes with it; `None`: those of the generation before.
+    pub keys: Option<(Arc<KeyRing>, AuthnEndpoint)>,
+    /// As [`ProxyParts::fallback`].
+    pub fallback: Option<Certificate>,
+}
+
+/// A generation that is built and serves nobody yet.
+pub struct NextGeneration {
+    certificates: Certificates,
+    published: Published,
+    snapshot: Snapshot,
+    doors: Doors,
 }
 
 /// Why a proxy, or its next generation, cannot be made. Nothing is changed then.
@@ -96,8 +117,7 @@ struct Inside {
     targets: Arc<Targets>,
     certificates: Arc<ArcSwap<Certificates>>,
     tls: Arc<Handshakes>,
-    // Locks: the control plane's alone, a request never takes them.
-    fallback: Mutex<Option<Certificate>>,
+    // A lock: the control plane's alone, a request never takes it.
     doubts: Mutex<Option<mpsc::Receiver<Arc<Standing>>>>,
 }
 
@@ -115,24 +135,19 @@ impl Proxy {
         let targets = Arc::new(Targets::default());
         let certificates = Certificates::new(&config.tls.certificates, fallback.as_ref())?;
         let certificates = Arc::new(ArcSwap::from_pointee(certificates));
-        let keys = Keys {
-            credential: ring.credential()?,
-            handover: ring.handover()?,
-            assertion: assertion_keys(&config, &ring)?,
-        };
-        let published = Published::new(Arc::clone(&config), None, &targets, &metrics)?;
-        let tickets = Tickets::new(&ring, &clock, &random);
+        let held =
+            Held { keys: Arc::new(Keys::of(&config, &ring)?), authn: Arc::new(AuthnPeer::new(authn, &targets)?) };
+        let published = Published::new(Arc::clone(&config), held, None, (&targets, &metrics))?;
+        let published = Arc::new(ArcSwap::from_pointee(published));
+        let tickets = Tickets::new(&published, &clock, &random);
         let rules = Arc::clone(gate.snapshot().client_rules());
         let tls = Arc::new(Handshakes::new(Arc::clone(&certificates), tickets, Arc::clone(&clock), &rules)?);
         let (follower, doubts) = Follower::new();
         let shared = Arc::new(Shared {
             gate,
-            keys,
             sessions,
-            published: Arc::new(ArcSwap::from_pointee(published)),
+            published,
             generations: AtomicU64::new(0),
-            authn: AuthnPeer::new(authn, &targets)?,
-            assertions: Assertions::default(),
             registry: Arc::new(Registry::default()),
             follower,
             landings: crate::landings::Landings::default(),
@@ -143,30 +158,36 @@ impl Proxy {
             clock,
             random,
         });
-        let inside = Inside {
-            shared,
-            targets,
-            certificates,
-            tls,
-            fallback: Mutex::new(fallback),
-            doubts: Mutex::new(Some(doubts)),
-        };
+        let inside = Inside { shared, targets, certificates, tls, doubts: Mutex::new(Some(doubts)) };
         Ok(Self(Arc::new(inside)))
     }
 
-    /// The next generation: routes, certificates and limits in one step each, new requests first. Open
-    /// connections and exchanges stay; those that last are judged again.
+    /// Builds the next generation, which serves nobody before [`Proxy::take_over`].
     ///
     /// # Errors
-    /// [`ProxyError`]; the old generation stays whole.
-    pub fn publish(&self, config: Arc<Config>, snapshot: Snapshot) -> Result<(), ProxyError> {
-        let Inside { shared, targets, certificates, fallback, tls, doubts: _ } = &*self.0;
-        let fallback = fallback.lock().unwrap_or_else(PoisonError::into_inner);
-        let new_certificates = Certificates::new(&config.tls.certificates, fallback.as_ref())?;
+    /// [`ProxyError`]; nothing has changed.
+    pub fn prepare(&self, parts: NextParts) -> Result<NextGeneration, ProxyError> {
+        let Inside { shared, targets, certificates: _, tls, doubts: _ } = &*self.0;
+        let NextParts { config, snapshot, keys, fallback } = parts;
+        let certificates = Certificates::new(&config.tls.certificates, fallback.as_ref())?;
         let previous = shared.published.load_full();
-        let published = Published::new(config, Some(&previous), targets, &shared.metrics)?;
+        let (ring, authn) = match keys {
+            Some((ring, endpoint)) => (ring, Arc::new(AuthnPeer::new(endpoint, targets)?)),
+            None => (Arc::clone(&previous.keys.ring), Arc::clone(&previous.authn)),
+        };
+        let held = Held { keys: Arc::new(Keys::of(&config, &ring)?), authn };
+        let published = Published::new(config, held, Some(&previous), (targets, &shared.metrics))?;
         let doors = tls.prepare(snapshot.client_rules())?;
-        // Nothing can fail from here on. Upstreams first: a request that the new gate judges finds its own.
+        Ok(NextGeneration { certificates, published, snapshot, doors })
+    }
+
+    /// Serves what was prepared: routes, certificates, keys and limits in one step each, new requests first. Open
+    /// connections and exchanges stay; those that last are judged again. What a key made that is not held any more is
+    /// refused from the next request on.
+    pub fn take_over(&self, next: NextGeneration) {
+        let Inside { shared, targets: _, certificates, tls, doubts: _ } = &*self.0;
+        let NextGeneration { certificates: new_certificates, published, snapshot, doors } = next;
+        // Upstreams first: a request that the new gate judges finds its own.
         certificates.store(Arc::new(new_certificates));
         shared.decisions.resize(published.config.decisions.ring);
         shared.published.store(Arc::new(published));
@@ -174,13 +195,6 @@ impl Proxy {
         tls.publish(doors);
         shared.generations.fetch_add(1, Ordering::AcqRel);
         shared.follower.published();
-        Ok(())
-    }
-
-    /// Replaces the certificate for names that no configured certificate is for, from the next
-    /// [`Proxy::publish`] on.
-    pub fn set_fallback(&self, certificate: Option<Certificate>) {
-        *self.0.fallback.lock().unwrap_or_else(PoisonError::into_inner) = certificate;
     }
 
     /// The last decisions, oldest first.
@@ -248,10 +262,8 @@ impl fmt::Debug for Proxy {
     }
 }
 
-fn assertion_keys(config: &Config, ring: &KeyRing) -> Result<AssertionKeys, ProxyError> {
-    if config.assertion.signing_keys.is_empty() {
-        return Ok(AssertionKeys::from_ring(ring)?);
+impl fmt::Debug for NextGeneration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NextGeneration")
     }
-    let keys: Vec<&str> = config.assertion.signing_keys.iter().map(SecretText::expose).collect();
-    Ok(AssertionKeys::from_pem(&keys)?)
 }

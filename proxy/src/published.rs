@@ -5,19 +5,33 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use portcullis_config::{Action, Config, Route};
-
-use crate::metrics::{Metrics, RouteCounters};
-use crate::upstream::{RouteUpstreams, Targets, UnusableUpstream};
 use portcullis_gate::BuildDigestHasher;
+
+use crate::authn::AuthnPeer;
+use crate::metrics::{Metrics, RouteCounters};
+use crate::shared::Keys;
+use crate::upstream::{RouteUpstreams, Targets, UnusableUpstream};
 
 /// One generation of the shell.
 #[derive(Debug)]
 pub(crate) struct Published {
     /// The configuration.
     pub(crate) config: Arc<Config>,
+    /// The keys, and what was made with them.
+    pub(crate) keys: Arc<Keys>,
+    /// The way to the sign-in service.
+    pub(crate) authn: Arc<AuthnPeer>,
     own: States,
     /// Routes of the generation before: a request that was judged by it still finds its upstreams.
     previous: States,
+}
+
+/// What comes of the key ring.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) keys: Arc<Keys>,
+    /// The way to the sign-in service, for which a proxy may have a certificate of the ring's.
+    pub(crate) authn: Arc<AuthnPeer>,
 }
 
 /// Routes by digest.
@@ -39,9 +53,9 @@ impl Published {
     /// The first route whose upstream settings cannot be used.
     pub(crate) fn new(
         config: Arc<Config>,
+        held: Held,
         previous: Option<&Self>,
-        targets: &Targets,
-        metrics: &Metrics,
+        (targets, metrics): (&Targets, &Metrics),
     ) -> Result<Self, UnusableUpstream> {
         let mut own = States::with_capacity_and_hasher(config.routes.len(), BuildDigestHasher::default());
         for route in &config.routes {
@@ -53,7 +67,8 @@ impl Published {
             own.insert(route.digest, state);
         }
         let previous = previous.map(|previous| previous.own.clone()).unwrap_or_default();
-        Ok(Self { config, own, previous })
+        let Held { keys, authn } = held;
+        Ok(Self { config, keys, authn, own, previous })
     }
 
     /// The state of a route of this generation or the one before.

@@ -5,16 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use portcullis_broker_api::Resolved;
+use portcullis_config::{Config, SecretText};
 use portcullis_gate::{Assertions, Gate, Presented};
 use portcullis_identity::{Clock, SessionKey, Timestamp};
-use portcullis_keys::{AssertionKeys, CredentialKeys, Random, SealKeys};
+use portcullis_keys::{AssertionKeys, CredentialKeys, KeyRing, Random, SealKeys};
 
-use crate::authn::AuthnPeer;
 use crate::decisions::Decisions;
 use crate::exchange::Registry;
 use crate::follow::Follower;
 use crate::landings::Landings;
 use crate::metrics::Metrics;
+use crate::proxy::ProxyError;
 use crate::published::Published;
 use crate::rate::Rate;
 use crate::request_id::RequestIds;
@@ -24,13 +25,10 @@ use crate::sessions::Sessions;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) gate: Arc<Gate>,
-    pub(crate) keys: Keys,
     pub(crate) sessions: Arc<dyn Sessions>,
     pub(crate) published: Arc<ArcSwap<Published>>,
     /// Generations published since the start: part of the epoch.
     pub(crate) generations: AtomicU64,
-    pub(crate) authn: AuthnPeer,
-    pub(crate) assertions: Assertions,
     pub(crate) registry: Arc<Registry>,
     pub(crate) follower: Follower,
     pub(crate) landings: Landings,
@@ -42,12 +40,38 @@ pub(crate) struct Shared {
     pub(crate) random: Arc<dyn Random>,
 }
 
-/// The keys a proxy holds.
+/// The keys a proxy holds, and what was made with them: one generation's, so that a key that was taken away is
+/// neither believed nor used from the next request on.
 #[derive(Debug)]
 pub(crate) struct Keys {
+    pub(crate) ring: Arc<KeyRing>,
     pub(crate) credential: CredentialKeys,
     pub(crate) handover: SealKeys,
     pub(crate) assertion: AssertionKeys,
+    /// Assertions that these keys signed.
+    pub(crate) assertions: Assertions,
+}
+
+impl Keys {
+    /// The keys of `ring`, and those by which `config` has assertions signed.
+    ///
+    /// # Errors
+    /// A key for this service is missing, or a configured one cannot be used.
+    pub(crate) fn of(config: &Config, ring: &Arc<KeyRing>) -> Result<Self, ProxyError> {
+        let assertion = if config.assertion.signing_keys.is_empty() {
+            AssertionKeys::from_ring(ring)?
+        } else {
+            let keys: Vec<&str> = config.assertion.signing_keys.iter().map(SecretText::expose).collect();
+            AssertionKeys::from_pem(&keys)?
+        };
+        Ok(Self {
+            ring: Arc::clone(ring),
+            credential: ring.credential()?,
+            handover: ring.handover()?,
+            assertion,
+            assertions: Assertions::default(),
+        })
+    }
 }
 
 impl Shared {

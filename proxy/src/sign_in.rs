@@ -155,6 +155,7 @@ fn request_url(context: &Context, view: &RequestView<'_>, bind: &[u8; 32], wish:
 
 fn sealed_url(context: &Context, view: &RequestView<'_>, request: &SignInRequest) -> String {
     let shared = &context.shared;
-    let sealed = request.seal(&shared.keys.handover, &context.published.config.sign_in.host, &*shared.random);
+    let sealed =
+        request.seal(&context.published.keys.handover, &context.published.config.sign_in.host, &*shared.random);
     format!("{}?r={sealed}", sign_in_page(context, view, "sign_in"))
 }

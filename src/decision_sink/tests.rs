@@ -42,6 +42,10 @@ fn sink() -> Sink {
     Sink::new(&Registry::new()).unwrap()
 }
 
+fn follow(sink: &Sink, path: Option<&Path>) {
+    sink.take_over(sink.prepare(path).unwrap());
+}
+
 #[test]
 fn records_are_lines_of_a_file_for_its_user_alone() {
     let folder = tempfile::tempdir().unwrap();
@@ -49,13 +53,13 @@ fn records_are_lines_of_a_file_for_its_user_alone() {
     std::fs::write(&path, "{\"request_id\":\"before\"}\n").unwrap();
     let sink = sink();
     sink.keep(&record("to nobody"));
-    sink.follow(Some(&path)).unwrap();
+    follow(&sink, Some(&path));
     ["a", "b"].iter().for_each(|id| sink.keep(&record(id)));
     sink.close();
     assert_eq!(ids(&path), ["before", "a", "b"], "appended, and all of it written before the end");
     assert_eq!(sink.counters.written.get(), 2);
     let fresh = folder.path().join("fresh");
-    sink.follow(Some(&fresh)).unwrap();
+    follow(&sink, Some(&fresh));
     sink.close();
     assert_eq!(std::fs::metadata(&fresh).unwrap().permissions().mode() & 0o777, 0o600);
 }
@@ -65,20 +69,20 @@ fn another_file_takes_over_and_none_ends_it() {
     let folder = tempfile::tempdir().unwrap();
     let (one, other) = (folder.path().join("one"), folder.path().join("other"));
     let sink = sink();
-    sink.follow(Some(&one)).unwrap();
+    follow(&sink, Some(&one));
     sink.keep(&record("a"));
     let first = sink.open.lock().unwrap().take().unwrap().writer;
-    sink.follow(Some(&other)).unwrap();
+    follow(&sink, Some(&other));
     first.join().unwrap();
     sink.keep(&record("b"));
     let missing = folder.path().join("missing/file");
-    assert!(sink.follow(Some(&missing)).is_err(), "the one before goes on");
+    assert!(sink.prepare(Some(&missing)).is_err(), "the one before goes on");
     sink.keep(&record("c"));
     sink.close();
-    sink.follow(None).unwrap();
+    follow(&sink, None);
     sink.keep(&record("d"));
     assert_eq!((ids(&one), ids(&other)), (vec!["a".to_owned()], vec!["b".to_owned(), "c".to_owned()]));
-    assert!(sink.follow(Some(folder.path())).is_err(), "a folder is no file");
+    assert!(sink.prepare(Some(folder.path())).is_err(), "a folder is no file");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::*;
 
 fn good() -> Value {
     json!({
-        "version": "0.1.0", "process": 7, "stage": "ready", "degraded": [],
+        "version": "0.1.0", "process": 7, "stage": "ready", "degraded": [], "keys": ["0a0b0c", "010203"],
         "configuration": {"generation": "abc", "since": 0, "last_error": null, "restart_for": []},
         "replica": {"following": true, "version": 3, "sessions": 2, "bytes": 99, "silent_for_ms": 5, "stale": false},
         "providers": [{"name": "corp", "state": "reachable", "since": 0}],
@@ -19,6 +19,7 @@ fn a_healthy_process_is_well() {
     assert!(is_well(&good()));
     let text = text(&good());
     assert!(text.contains("generation    abc since 1970-01-01T00:00:00Z"), "{text}");
+    assert!(text.contains("keys          0a0b0c, 010203"), "{text}");
     assert!(text.contains("following, version 3, 2 sessions"), "{text}");
 }
 

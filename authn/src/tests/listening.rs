@@ -41,7 +41,7 @@ async fn a_process_of_our_own_user_is_served_over_the_socket_until_the_stop() {
     assert!(UnixStream::connect(&socket).await.is_err());
 }
 
-fn tls(ring: &KeyRing, role: ServiceRole) -> (Arc<ServerConfig>, Arc<ClientConfig>) {
+fn tls(ring: &KeyRing, role: ServiceRole) -> (Arc<arc_swap::ArcSwap<ServerConfig>>, Arc<ClientConfig>) {
     // Certificates are made for the present: rustls reads the machine's clock itself.
     let own = ring.service_certificate(role, SystemClock.now()).unwrap();
     let server = ring.service_certificate(ServiceRole::Authn, SystemClock.now()).unwrap();
@@ -66,7 +66,7 @@ fn tls(ring: &KeyRing, role: ServiceRole) -> (Arc<ServerConfig>, Arc<ClientConfi
         .with_root_certificates(roots);
     let mut client = client.with_client_auth_cert(vec![own.certificate.clone()], own.key.clone_key().into()).unwrap();
     client.alpn_protocols = vec![b"h2".to_vec()];
-    (Arc::new(served), Arc::new(client))
+    (Arc::new(arc_swap::ArcSwap::from_pointee(served)), Arc::new(client))
 }
 
 #[tokio::test]

@@ -13,14 +13,14 @@ async fn unchanged_providers_keep_what_they_have_learnt() {
     let house = House::new().await;
     let (mut browser, bind) = (house.browser(), Bind::random(&SystemRandom));
     house.sign_in(&mut browser, &bind).await;
-    house.authn.publish(config(&house.providers, "session: {lifetime: 1h}")).unwrap();
+    house.publish(config(&house.providers, "session: {lifetime: 1h}"), None);
     browser.jar.clear();
     let hand_over = house.sign_in(&mut browser, &bind).await;
     let session = house.store.session(&hand_over.handle.key()).unwrap();
     assert_eq!(session.expires_at.since(super::NOW).as_secs(), 3600);
     assert_eq!(house.providers[0].seen(METADATA).len(), 1);
     // A changed port changes where the provider sends people back to: that is another relying party.
-    house.authn.publish(config(&house.providers, "listen: {public: \"127.0.0.1:8443\"}")).unwrap();
+    house.publish(config(&house.providers, "listen: {public: \"127.0.0.1:8443\"}"), None);
     browser.jar.clear();
     let url = browser.get(&house.request(&bind, |_| {})).await.location();
     assert!(url.as_str().contains("auth.corp.test%3A8443%2F.portcullis%2Foidc%2Fcallback"));
@@ -33,16 +33,16 @@ async fn a_sign_in_under_way_survives_a_key_rotation() {
     let mut browser = house.browser();
     let (_, old) = KeyRing::generate(&SystemRandom);
     let settings = || config(&house.providers, "");
-    house.authn.publish_keys(settings(), &KeyRing::parse(&old).unwrap()).unwrap();
+    house.publish(settings(), Some(&KeyRing::parse(&old).unwrap()));
     let sent = browser.get("/.portcullis/sign_in?provider=corp").await;
     let back = house.providers[0].authorize(&sent.location());
     let (both, id) = portcullis_keys::append(&old, &SystemRandom).unwrap();
     let rotated = KeyRing::parse(&portcullis_keys::promote(&both, id).unwrap()).unwrap();
-    house.authn.publish_keys(settings(), &rotated).unwrap();
+    house.publish(settings(), Some(&rotated));
     assert_eq!(browser.get(&path(&back)).await.location_text(), "/.portcullis/user");
     // With the old key gone, its states are nobody's.
     let others = KeyRing::generate(&SystemRandom).0;
-    house.authn.publish_keys(settings(), &others).unwrap();
+    house.publish(settings(), Some(&others));
     browser.jar.clear();
     assert_eq!(browser.get(&path(&back)).await.status(), 400);
 }
@@ -51,7 +51,7 @@ async fn a_sign_in_under_way_survives_a_key_rotation() {
 async fn the_references_names_work_beside_cookies_of_a_whole_domain() {
     let house = House::new().await;
     let more = "namespace: pomerium\ncookie: {domain: corp.test}";
-    house.authn.publish(config(&house.providers, more)).unwrap();
+    house.publish(config(&house.providers, more), None);
     let mut browser = house.browser();
     let sent = browser.get("/.pomerium/sign_in?provider=corp").await;
     let back = house.providers[0].authorize(&sent.location());

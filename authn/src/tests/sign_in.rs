@@ -87,7 +87,7 @@ async fn a_host_that_lost_its_route_while_somebody_signed_in_gets_nothing() {
     let asked = house.request(&bind, |request| request.host = "x.apps.corp.test".to_owned());
     let sent = browser.get(&asked).await;
     let back = house.providers[0].authorize(&sent.location());
-    house.authn.publish(super::config_of(&house.providers, "", "")).unwrap();
+    house.publish(super::config_of(&house.providers, "", ""), None);
     let done = browser.get(&super::browser::path(&back)).await;
     assert_eq!((done.status(), done.is_redirect()), (400, false));
     assert!(house.store.keys().is_empty());

@@ -13,6 +13,8 @@ mod edge;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod load;
 #[cfg(test)]
 mod raw;

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use super::edge::{Edge, Service, binary, eventually, extended, free_port};
 use super::load::{Worker, let_pass};
 
-const BROKER: usize = 0;
-const AUTHN: usize = 1;
-const PROXY: usize = 2;
+pub(crate) const BROKER: usize = 0;
+pub(crate) const AUTHN: usize = 1;
+pub(crate) const PROXY: usize = 2;
 
 /// broker, authn and proxy of one configuration, each with folders of its own.
-async fn split() -> Edge {
+pub(crate) async fn split() -> Edge {
     let mut edge = Edge::prepare().await;
     let ring = tokio::process::Command::new(binary()).args(["keys", "new"]).output().await.unwrap();
     assert!(ring.status.success(), "{}", String::from_utf8_lossy(&ring.stderr));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use portcullis_keys::ServiceRole;
@@ -33,8 +34,8 @@ pub enum Endpoint {
         /// `https://broker.corp.test:5443`: where to dial. Whatever the host, the certificate must carry
         /// `ServiceRole::Broker.server_name()`.
         url: Uri,
-        /// Roots, and this service's own certificate.
-        config: Arc<rustls::ClientConfig>,
+        /// Roots, and this service's own certificate; read for each connection, for it may change with the key ring.
+        config: Arc<ArcSwap<rustls::ClientConfig>>,
     },
 }
 
@@ -97,7 +98,7 @@ async fn dial(endpoint: &Endpoint) -> io::Result<Stream> {
             let name = ServerName::try_from(ServiceRole::Broker.server_name()).map_err(io::Error::other)?;
             let tcp = TcpStream::connect((host, url.port_u16().unwrap_or(443))).await?;
             tcp.set_nodelay(true)?;
-            let tls = TlsConnector::from(Arc::clone(config)).connect(name, tcp).await?;
+            let tls = TlsConnector::from(config.load_full()).connect(name, tcp).await?;
             Ok(Stream::Tls(Box::new(tls)))
         }
     }

@@ -263,7 +263,9 @@ async fn a_provider_that_hangs_holds_up_no_other() {
     // The share and the test meet there; nobody lets them go.
     let full = Arc::new(Barrier::new(33));
     hanging.fault("/token", Fault::Held(Arc::clone(&full)));
-    scene.refresher.publish(&config_of(&[("hanging", &hanging), ("corp", &scene.provider)])).unwrap();
+    scene
+        .refresher
+        .take_over(scene.refresher.prepare(&config_of(&[("hanging", &hanging), ("corp", &scene.provider)])).unwrap());
     scene.pass(FOUR_MINUTES);
     let now = scene.house.clock.now();
     scene.house.proxy().touch(names.iter().map(|name| (key(name), now)).collect()).await.unwrap();

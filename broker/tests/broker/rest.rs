@@ -1,6 +1,6 @@
 //! What lies on the disk, and what happens when it cannot be read.
 
-use portcullis_broker::{Broker, OpenError};
+use portcullis_broker::{Broker, KeysError, OpenError};
 use portcullis_keys::{KeyRing, SystemRandom};
 
 use crate::house::{House, key};
@@ -49,6 +49,47 @@ async fn a_rotated_ring_opens_what_the_old_key_sealed() {
     house.ring = KeyRing::parse(&house.ring_text).unwrap();
     let error = Broker::open(house.parts()).unwrap_err();
     assert!(error.to_string().contains(&id.to_string()), "the new key sealed b: {error}");
+}
+
+#[tokio::test]
+async fn a_running_broker_follows_its_ring_and_gives_no_key_up_that_a_record_needs() {
+    let house = House::new();
+    let broker = house.broker();
+    let keys = |text: &str| KeyRing::parse(text).unwrap().store().unwrap();
+    let old = house.ring.key_ids()[0];
+    let (appended, new) = portcullis_keys::append(&house.ring_text, &SystemRandom).unwrap();
+    let only_new = portcullis_keys::remove(&appended, old).unwrap();
+    house.authn().create(house.new_session("a")).await.unwrap();
+    let error = broker.check_keys(&keys(&only_new)).await.unwrap_err();
+    assert!(matches!(error, KeysError::Seals { key } if key == old), "{error:?}");
+    let promoted = portcullis_keys::promote(&appended, new).unwrap();
+    for text in [&appended, &promoted] {
+        broker.check_keys(&keys(text)).await.unwrap();
+        broker.set_keys(keys(text));
+        assert!(house.proxy().fetch(&key("a")).await.unwrap().is_some());
+    }
+    house.authn().create(house.new_session("b")).await.unwrap();
+    let error = broker.check_keys(&keys(&only_new)).await.unwrap_err();
+    assert!(matches!(error, KeysError::Needed { key } if key == old), "{error:?}");
+    // What `a` leaves for a sign-out at its provider is sealed by the new key.
+    let selector = portcullis_broker_api::EndSelector::Key(key("a"));
+    house.proxy().end(selector, portcullis_broker_api::EndReason::SignedOut).await.unwrap();
+    broker.check_keys(&keys(&only_new)).await.unwrap();
+    broker.set_keys(keys(&only_new));
+    assert!(house.proxy().fetch(&key("b")).await.unwrap().is_some(), "the new key sealed it");
+}
+
+#[tokio::test]
+async fn a_key_whose_sessions_are_over_is_needed_by_nobody() {
+    let house = House::new();
+    let (appended, new) = portcullis_keys::append(&house.ring_text, &SystemRandom).unwrap();
+    let promoted = KeyRing::parse(&portcullis_keys::promote(&appended, new).unwrap()).unwrap();
+    let only_new = KeyRing::parse(&portcullis_keys::remove(&appended, house.ring.key_ids()[0]).unwrap()).unwrap();
+    house.authn().create(house.new_session("a")).await.unwrap();
+    house.broker().set_keys(promoted.store().unwrap());
+    assert!(house.broker().check_keys(&only_new.store().unwrap()).await.is_err());
+    house.clock.advance(std::time::Duration::from_secs(3601));
+    house.broker().check_keys(&only_new.store().unwrap()).await.unwrap();
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use portcullis_broker_api::{BrokerClient, BrokerError, CreateError, EndReason, EndSelector, Endpoint, RedeemError};
 use portcullis_identity::{Clock as _, SystemClock};
 use portcullis_keys::ServiceRole;
@@ -76,7 +77,10 @@ async fn over_tls_the_certificate_says_which_service_it_is() {
     let (url, _stop) = serve_tls(&house, &ca).await;
     let client = |certificate: ServiceRole, says: ServiceRole| {
         let config = client_config(&ca, Some(ca.issue(certificate, SystemClock.now()).unwrap()));
-        BrokerClient::connect_lazy(Endpoint::Tls { url: url.parse().unwrap(), config }, says)
+        BrokerClient::connect_lazy(
+            Endpoint::Tls { url: url.parse().unwrap(), config: Arc::new(ArcSwap::new(config)) },
+            says,
+        )
     };
     assert_eq!(try_all(&client(ServiceRole::Proxy, ServiceRole::Proxy)).await, PROXY);
     assert_eq!(try_all(&client(ServiceRole::Authn, ServiceRole::Authn)).await, AUTHN);
@@ -98,7 +102,7 @@ async fn over_tls_nobody_gets_in_without_a_certificate_of_ours() {
         (client_config(&ca, Some(foreign)), Answer::Unreachable),
         (client_config(&stranger, Some(ours)), Answer::Unreachable),
     ] {
-        let endpoint = Endpoint::Tls { url: url.parse().unwrap(), config };
+        let endpoint = Endpoint::Tls { url: url.parse().unwrap(), config: Arc::new(ArcSwap::new(config)) };
         assert_eq!(answer(BrokerClient::connect_lazy(endpoint, ServiceRole::Authn).hello(DIGEST).await), expected);
     }
 }
@@ -119,7 +123,9 @@ async fn serve_tls(house: &House, ca: &InternalCa) -> (String, DropGuard) {
     let url = format!("https://{}", listener.local_addr().unwrap());
     let stop = CancellationToken::new();
     let (broker, stopped) = (house.broker().clone(), stop.clone());
-    tokio::spawn(async move { broker.serve_tls(listener, Arc::new(config), stopped).await.unwrap() });
+    tokio::spawn(
+        async move { broker.serve_tls(listener, Arc::new(ArcSwap::from_pointee(config)), stopped).await.unwrap() },
+    );
     (url, stop.drop_guard())
 }
 

@@ -22,7 +22,7 @@ pub(crate) async fn answer(session: &Session, context: &mut Context, asked: Aske
     let headers = &session.req_header().headers;
     let bind = bind_of(headers, &context.published.config.sign_in.cookie);
     let sealed = parameter(view, "h").unwrap_or_default();
-    let hand_over = match HandOver::open(&sealed, &shared.keys.handover, view.host(), now) {
+    let hand_over = match HandOver::open(&sealed, &context.published.keys.handover, view.host(), now) {
         Ok(hand_over) => hand_over,
         Err(error) => {
             tracing::debug!(%error, request.id = context.id(), "hand-over does not open");
@@ -56,7 +56,8 @@ pub(crate) async fn answer(session: &Session, context: &mut Context, asked: Aske
             context.record.session = Some(std::sync::Arc::clone(&who));
             shared.metrics.sign_in_step("redeemed");
             shared.landings.note(who.key, path.as_str(), now);
-            let credential = shared.keys.credential.mint(CredentialKind::Session, &hand_over.handle, view.host());
+            let credential =
+                context.published.keys.credential.mint(CredentialKind::Session, &hand_over.handle, view.host());
             let sign_in = context.published.config.sign_in.clone();
             let mut answer =
                 portcullis_reply::redirect(&replies::caller(session, context, view), &own_url(view, path.as_str()));

@@ -17,7 +17,7 @@ const KEYS_KEPT: &str = "max-age=60";
 
 /// The public keys of the assertion.
 pub(crate) fn jwks(context: &Context, caller: &Caller<'_>) -> Answer {
-    kept(portcullis_reply::document(caller, context.shared.keys.assertion.jwks()))
+    kept(portcullis_reply::document(caller, context.published.keys.assertion.jwks()))
 }
 
 /// Where everything is.

@@ -36,7 +36,8 @@ pub(crate) async fn answer(session: &Session, context: &Context, asked: Asked<'_
             shared.metrics.sign_in_step("signed_out");
             let order =
                 SignOutOrder { host: view.host().to_owned(), session: who.key, return_to: None, issued: shared.now() };
-            let sealed = order.seal(&shared.keys.handover, &context.published.config.sign_in.host, &*shared.random);
+            let sealed =
+                order.seal(&context.published.keys.handover, &context.published.config.sign_in.host, &*shared.random);
             format!("{}?o={sealed}", sign_in_page(context, view, "sign_out"))
         }
         Presented::Unavailable => {

@@ -12,7 +12,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::ClientCertVerifier;
 
-pub(crate) use handshakes::Handshakes;
+pub(crate) use handshakes::{Doors, Handshakes};
 pub(crate) use resolver::Certificates;
 pub use resolver::{CertificateFault, UnusableCertificate};
 pub(crate) use tickets::Tickets;

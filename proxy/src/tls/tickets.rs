@@ -4,9 +4,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use portcullis_identity::Clock;
-use portcullis_keys::{KeyRing, Random, TicketDay};
+use portcullis_keys::{Random, SealKeys, TicketDay};
 use rustls::server::ProducesTickets;
+
+use crate::published::Published;
 
 /// How long a ticket is good for: within the day its key lives on after it is no longer used to seal.
 const LIFETIME_SECONDS: u32 = 12 * 3600;
@@ -21,23 +24,33 @@ const MAX_SESSION_BYTES: usize = 32 * 1024;
 #[derive(Clone)]
 pub(crate) struct Tickets {
     receiver: Arc<str>,
-    ring: Arc<KeyRing>,
+    published: Arc<ArcSwap<Published>>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
 
 impl Tickets {
     /// A ticketer; `None` if the ring holds no key for it.
-    pub(crate) fn new(ring: &Arc<KeyRing>, clock: &Arc<dyn Clock>, random: &Arc<dyn Random>) -> Option<Self> {
-        ring.tickets(TicketDay::of(clock.now())).ok()?;
-        let receiver = RECEIVER.into();
-        Some(Self { receiver, ring: Arc::clone(ring), clock: Arc::clone(clock), random: Arc::clone(random) })
+    pub(crate) fn new(
+        published: &Arc<ArcSwap<Published>>,
+        clock: &Arc<dyn Clock>,
+        random: &Arc<dyn Random>,
+    ) -> Option<Self> {
+        let (published, clock, random) = (Arc::clone(published), Arc::clone(clock), Arc::clone(random));
+        let tickets = Self { receiver: RECEIVER.into(), published, clock, random };
+        tickets.keys(TicketDay::of(tickets.clock.now()))?;
+        Some(tickets)
     }
 
     /// Tickets for where clients are asked for what has this digest: others do not open there, nor they elsewhere.
     pub(super) fn bound_to(&self, asked: [u8; 32]) -> Self {
         let digits: String = asked.iter().map(|byte| format!("{byte:02x}")).collect();
         Self { receiver: format!("{RECEIVER}/{digits}").into(), ..self.clone() }
+    }
+
+    /// The keys of a day, of the newest generation.
+    fn keys(&self, day: TicketDay) -> Option<SealKeys> {
+        self.published.load().keys.ring.tickets(day).ok()
     }
 }
 
@@ -51,16 +64,13 @@ impl ProducesTickets for Tickets {
     }
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
-        let keys =
-            self.ring.tickets(TicketDay::of(self.clock.now())).ok().filter(|_| plain.len() <= MAX_SESSION_BYTES)?;
+        let keys = self.keys(TicketDay::of(self.clock.now())).filter(|_| plain.len() <= MAX_SESSION_BYTES)?;
         Some(keys.seal_bytes(&self.receiver, plain, &*self.random))
     }
 
     fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
         let today = TicketDay::of(self.clock.now());
-        [today, today.before()]
-            .into_iter()
-            .find_map(|day| self.ring.tickets(day).ok()?.open_bytes(&self.receiver, cipher).ok())
+        [today, today.before()].into_iter().find_map(|day| self.keys(day)?.open_bytes(&self.receiver, cipher).ok())
     }
 }
 

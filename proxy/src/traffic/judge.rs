@@ -59,12 +59,16 @@ pub(crate) async fn judge(session: &Session, context: &mut Context) -> Judged {
         return Judged::SignIn(view);
     }
     let now = shared.now();
-    let presented =
-        match find(&header.headers, view.host(), &shared.keys.credential, &context.published.config.sign_in.cookie) {
-            Found::Nothing => Presented::Anonymous,
-            Found::Rejected => Presented::Rejected,
-            Found::Credential(key) => shared.present(key, now).await,
-        };
+    let presented = match find(
+        &header.headers,
+        view.host(),
+        &context.published.keys.credential,
+        &context.published.config.sign_in.cookie,
+    ) {
+        Found::Nothing => Presented::Anonymous,
+        Found::Rejected => Presented::Rejected,
+        Found::Credential(key) => shared.present(key, now).await,
+    };
     match destination {
         Destination::Own(path) => {
             let view = view.into_owned();

@@ -17,7 +17,7 @@ use super::Context;
 use super::context::{Kind, Passage, ToRoute};
 use crate::edge::Peer;
 use crate::request_id::RequestId;
-use crate::shared::Shared;
+use crate::shared::{Keys, Shared};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -79,7 +79,7 @@ fn make(session: &Session, head: &mut Parts, context: &mut Context, request_id: 
                 CookieEdit::Set(value) => drop(head.headers.insert(header::COOKIE, value)),
             }
             tell_client(&mut head.headers, &to.view, client, request_id)?;
-            to_upstream(session, head, to, shared)
+            to_upstream(session, head, to, shared, &published.keys)
         }
         Passage::SignIn(to) => {
             strip(&mut head.headers, false, is_ours);
@@ -90,7 +90,7 @@ fn make(session: &Session, head: &mut Parts, context: &mut Context, request_id: 
     }
 }
 
-fn to_upstream(session: &Session, head: &mut Parts, to: &ToRoute, shared: &Shared) -> Result<()> {
+fn to_upstream(session: &Session, head: &mut Parts, to: &ToRoute, shared: &Shared, keys: &Keys) -> Result<()> {
     let route = &to.grant.route;
     let Action::Forward(forward) = &route.action else {
         return Err(Error::explain(ErrorType::InternalError, "route forwards nowhere"));
@@ -100,10 +100,10 @@ fn to_upstream(session: &Session, head: &mut Parts, to: &ToRoute, shared: &Share
         head.headers.remove(name);
     }
     if edits.pass_identity {
-        tell_identity(&mut head.headers, to, shared);
+        tell_identity(&mut head.headers, to, shared, keys);
     }
     for (name, template) in &edits.set_request {
-        let value = fill(&template.0, to, shared, &session.req_header().headers)?;
+        let value = fill(&template.0, to, (shared, keys), &session.req_header().headers)?;
         head.headers.insert(name.clone(), value);
     }
     if to.kind == Kind::Grpc && head.version == Version::HTTP_2 {
@@ -174,16 +174,16 @@ fn text(text: String) -> Result<HeaderValue> {
 }
 
 /// Who asks.
-fn tell_identity(headers: &mut HeaderMap, to: &ToRoute, shared: &Shared) {
+fn tell_identity(headers: &mut HeaderMap, to: &ToRoute, shared: &Shared, keys: &Keys) {
     let Some(session) = &to.grant.session else { return };
     let identity = &to.grant.identity;
-    headers.insert(identity.assertion_name().clone(), assertion(to, shared));
+    headers.insert(identity.assertion_name().clone(), assertion(to, shared, keys));
     for (name, value) in identity.claim_headers(session) {
         headers.insert(name.clone(), value);
     }
 }
 
-fn assertion(to: &ToRoute, shared: &Shared) -> HeaderValue {
+fn assertion(to: &ToRoute, shared: &Shared, keys: &Keys) -> HeaderValue {
     let Some(session) = &to.grant.session else { return HeaderValue::from_static("") };
     let about = About {
         identity: &to.grant.identity,
@@ -192,16 +192,22 @@ fn assertion(to: &ToRoute, shared: &Shared) -> HeaderValue {
         generation: to.grant.generation.0,
         now: to.judged_at,
     };
-    shared.assertions.signed(about, &shared.keys.assertion, &*shared.random, || shared.metrics.assertions_signed.inc())
+    let fresh = || shared.metrics.assertions_signed.inc();
+    keys.assertions.signed(about, &keys.assertion, &*shared.random, fresh)
 }
 
 /// A template's value; what is missing is empty.
-fn fill(parts: &[TemplatePart], to: &ToRoute, shared: &Shared, sent: &HeaderMap) -> Result<HeaderValue> {
+fn fill(
+    parts: &[TemplatePart],
+    to: &ToRoute,
+    (shared, keys): (&Shared, &Keys),
+    sent: &HeaderMap,
+) -> Result<HeaderValue> {
     let mut bytes = Vec::new();
     for part in parts {
         match part {
             TemplatePart::Literal(text) => bytes.extend_from_slice(text.as_bytes()),
-            TemplatePart::Assertion => bytes.extend_from_slice(assertion(to, shared).as_bytes()),
+            TemplatePart::Assertion => bytes.extend_from_slice(assertion(to, shared, keys).as_bytes()),
             TemplatePart::AccessToken => {
                 let token = to.tokens.as_ref().and_then(|tokens| tokens.access_token.as_ref());
                 bytes.extend_from_slice(token.map(|token| token.expose().as_bytes()).unwrap_or_default());

@@ -76,6 +76,17 @@ pub(crate) async fn read_until(stream: &mut Tls, mark: &str) -> String {
     text
 }
 
+/// One whole answer, whose body has a length; the connection may stay open.
+pub(crate) async fn read_answer(stream: &mut Tls) -> String {
+    let mut text = read_until(stream, "\r\n\r\n").await;
+    let length: usize = values(&text, "content-length").first().unwrap().parse().unwrap();
+    let read = text.split_once("\r\n\r\n").unwrap().1.len();
+    let mut rest = vec![0; length - read];
+    stream.read_exact(&mut rest).await.unwrap();
+    text.push_str(&String::from_utf8_lossy(&rest));
+    text
+}
+
 pub(crate) fn status(answer: &str) -> u16 {
     answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("no status in {answer:?}"))
 }

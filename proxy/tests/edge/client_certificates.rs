@@ -8,11 +8,11 @@ use http::Request;
 use portcullis_identity::Clock as _;
 use rustls::{ClientConfig, HandshakeKind};
 use rustls_pki_types::ServerName;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::client::{Tls, read_all, read_until, status, values};
+use crate::client::{Tls, read_all, read_answer, read_until, status};
 use crate::pki::{Identity, Root};
 use crate::world::World;
 
@@ -60,13 +60,7 @@ impl World {
 
 async fn again(stream: &mut Tls, host: &str) -> u16 {
     stream.write_all(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).await.unwrap();
-    let mut text = read_until(stream, "\r\n\r\n").await;
-    let length: usize = values(&text, "content-length").first().unwrap().parse().unwrap();
-    let read = text.split_once("\r\n\r\n").unwrap().1.len();
-    let mut rest = vec![0; length - read];
-    stream.read_exact(&mut rest).await.unwrap();
-    text.push_str(&String::from_utf8_lossy(&rest));
-    status(&text)
+    status(&read_answer(stream).await)
 }
 
 #[tokio::test(flavor = "multi_thread")]

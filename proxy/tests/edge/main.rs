@@ -15,6 +15,8 @@ mod health;
 #[cfg(test)]
 mod hygiene;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod pki;

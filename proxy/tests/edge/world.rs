@@ -8,7 +8,9 @@ use portcullis_config::{Certificate, Config, Environment, from_text};
 use portcullis_gate::{Gate, Snapshot};
 use portcullis_identity::{Clock, ManualClock, SessionKey, Timestamp};
 use portcullis_keys::{CredentialKind, Handle, KeyRing, Random, SystemRandom};
-use portcullis_proxy::{AuthnEndpoint, DecisionRecord, DecisionSink, Proxy, ProxyParts};
+use portcullis_proxy::{
+    AuthnEndpoint, DecisionRecord, DecisionSink, NextGeneration, NextParts, Proxy, ProxyError, ProxyParts,
+};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -56,6 +58,7 @@ pub(crate) struct World {
     pub(crate) drain: CancellationToken,
     pub(crate) upstream: Upstream,
     pub(crate) root: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
     pub(crate) registry: prometheus::Registry,
     pub(crate) heard: Arc<Heard>,
     pub(crate) served: JoinHandle<std::io::Result<()>>,
@@ -106,7 +109,7 @@ impl World {
         let (ring, sessions, clock) =
             (Arc::new(ring), Arc::new(FakeSessions::default()), Arc::new(ManualClock::at(NOW)));
         let fallback = certificate(&HOSTS);
-        let root = fallback.chain[0].clone();
+        let (root, key) = (fallback.chain[0].clone(), fallback.key.clone_key());
         let registry = prometheus::Registry::new();
         let heard = Arc::new(Heard::default());
         let proxy = Proxy::new(ProxyParts {
@@ -140,6 +143,7 @@ impl World {
             drain,
             upstream,
             root,
+            key,
             registry,
             heard,
             served,
@@ -149,9 +153,28 @@ impl World {
 
     /// A new generation.
     pub(crate) fn publish(&self, routes: &str, extra: &str) {
+        self.proxy.take_over(self.prepare(routes, extra, None).unwrap());
+    }
+
+    /// The same configuration with another key ring.
+    pub(crate) fn publish_keys(&self, ring: &Arc<KeyRing>) {
+        self.proxy.take_over(self.prepare(ROUTES, "", Some(ring)).unwrap());
+    }
+
+    /// A new generation that serves nobody yet.
+    pub(crate) fn prepare(
+        &self,
+        routes: &str,
+        extra: &str,
+        ring: Option<&Arc<KeyRing>>,
+    ) -> Result<NextGeneration, ProxyError> {
         let config = config(routes, extra, &self.upstream.address.to_string(), self.directory.path());
         let snapshot = Snapshot::build(&config, None).unwrap();
-        self.proxy.publish(config, snapshot).unwrap();
+        let authn = || AuthnEndpoint::Unix(self.directory.path().join("authn.sock"));
+        let keys = ring.map(|ring| (Arc::clone(ring), authn()));
+        let (chain, key) = (vec![self.root.clone()], self.key.clone_key());
+        let fallback = Some(Certificate { chain, key, origin: PathBuf::from("fallback") });
+        self.proxy.prepare(NextParts { config, snapshot, keys, fallback })
     }
 
     /// Signs Alice in on `host`: her session's key and her cookie.
