@@ -272,3 +272,26 @@ async fn connections_are_rejected_where_the_file_says_so() {
     let (answer, kind) = world.ask(&client, "open.test", "/").await;
     assert_eq!((answer.as_str(), kind), ("", Some(HandshakeKind::Resumed)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_names_no_host_gets_no_connection_whatever_it_shows() {
+    let ours = Root::new("ours");
+    let owner = ours.client(7);
+    for (section, served_without) in [(ours.section("enforcement: reject_connection"), false), (String::new(), true)] {
+        let world = World::with(OPEN, &section).await;
+        for (identity, named, served) in [
+            (Some(&owner), true, true),
+            (None, true, served_without),
+            // Nobody knows what that host would ask, nor which certificate of ours to show.
+            (Some(&owner), false, false),
+            (None, false, false),
+        ] {
+            let mut client = ClientConfig::clone(&world.client(identity, H1));
+            client.enable_sni = named;
+            let (answer, _) = world.ask(&Arc::new(client), "open.test", "/").await;
+            assert_eq!(answer.starts_with("HTTP/1.1 200"), served, "{section} {named}: {answer}");
+            assert_eq!(answer.is_empty(), !served, "{section} {named}: {answer}");
+        }
+        assert_eq!(world.upstream.count(), 1 + usize::from(served_without));
+    }
+}
