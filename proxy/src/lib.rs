@@ -1,9 +1,9 @@
 //! The proxy: all user traffic. Pingora inside our own accept loop, with one exchange around each request.
 //!
 //! [`Proxy::new`] takes what the composition root has made ([`ProxyParts`]), [`Proxy::serve`] serves the
-//! listeners until told to drain, [`Proxy::prepare`] builds the next generation and [`Proxy::take_over`] swaps it in. A
-//! request is parsed once, routed once, judged once, by `gate`; the upstream receives exactly what was judged. Long exchanges are judged again
-//! when a session or the configuration changes, and closed when they may not go on.
+//! listeners until told to drain, [`Proxy::prepare`] builds the next generation and [`Proxy::take_over`] swaps it
+//! in. A request is parsed once, routed once, judged once, by `gate`; the upstream receives exactly what was judged.
+//! Long exchanges are judged again when a session or the configuration changes, and closed when they may not go on.
 //!
 //! This crate decides nothing by itself (the gate does), knows no page and no status (`reply` does), keeps no
 //! session (the broker does) and never opens a listener: it is given them.
@@ -16,6 +16,7 @@
 mod access;
 mod authn;
 mod decisions;
+mod digest_hasher;
 mod edge;
 mod exchange;
 mod follow;
@@ -30,6 +31,7 @@ mod request_id;
 mod sessions;
 mod shared;
 mod sign_in;
+mod split_mix;
 mod tls;
 mod traffic;
 mod upstream;

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use portcullis_config::{Action, Config, Route};
-use portcullis_gate::BuildDigestHasher;
 
 use crate::authn::AuthnPeer;
+use crate::digest_hasher::BuildDigestHasher;
 use crate::metrics::{Metrics, RouteCounters};
 use crate::shared::Keys;
 use crate::upstream::{RouteUpstreams, Targets, UnusableUpstream};

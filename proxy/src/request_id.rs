@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http::HeaderValue;
 use portcullis_keys::Random;
 
-/// The step of both sequences: odd, so that each runs through every number before one comes again.
-const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+use crate::split_mix::{STEP, mixed};
 
 /// Makes request ids.
 #[derive(Debug)]
@@ -50,13 +49,6 @@ impl RequestId {
     pub(crate) fn to_header(self) -> HeaderValue {
         HeaderValue::from_bytes(&self.0).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
-}
-
-/// SplitMix64's finish: a bijection, so different numbers stay different.
-const fn mixed(number: u64) -> u64 {
-    let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    number ^ (number >> 31)
 }
 
 #[cfg(test)]

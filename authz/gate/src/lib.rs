@@ -28,7 +28,6 @@ mod client_certificate;
 mod client_rules;
 mod credential;
 mod destination;
-mod digest_hasher;
 mod framing;
 mod head;
 mod host;
@@ -54,7 +53,6 @@ pub use client_certificate::{CertificateFault, PresentedCertificate, PresentedCh
 pub use client_rules::ClientRules;
 pub use credential::{CookieEdit, Found, cookie_values, find, upstream_cookies};
 pub use destination::{Destination, OwnPath};
-pub use digest_hasher::{BuildDigestHasher, DigestHasher};
 pub use head::{RequestHead, TlsFacts};
 pub use host::CanonicalHost;
 pub use identity_headers::{IdentityHeaders, MAX_CLAIM_HEADER_BYTES, is_alike, is_of_others, is_ours};

@@ -54,15 +54,16 @@ const OVERRIDING: [&str; 5] =
 /// A value that is no header, which ends the request.
 pub(crate) fn prepare(session: &Session, request: &mut RequestHeader, context: &mut Context) -> Result<()> {
     let request_id = context.identify();
-    // Plain parts: the engine's own setters keep a second map, of spellings, beside every field.
-    let mut head = Parts::from(std::mem::replace(request, blank()));
+    let mut head = parts(request);
     let made = make(session, &mut head, context, request_id);
     *request = RequestHeader::from(head);
     made
 }
 
-fn blank() -> RequestHeader {
-    RequestHeader::from(http::Request::new(()).into_parts().0)
+/// The head in plain parts, taken out: the engine's own setters keep a second map, of spellings, beside every field.
+fn parts(request: &mut RequestHeader) -> Parts {
+    let blank = RequestHeader::from(http::Request::new(()).into_parts().0);
+    Parts::from(std::mem::replace(request, blank))
 }
 
 fn make(session: &Session, head: &mut Parts, context: &mut Context, request_id: RequestId) -> Result<()> {

@@ -31,7 +31,7 @@ pub(crate) fn prepare(session: &Session, response: &mut ResponseHeader, context:
     } else if response.status.is_informational() {
         // Browsers keep the cookies of a 103, too.
         if matches!(context.passage, Passage::Route(_)) {
-            let mut head = Parts::from(std::mem::replace(response, blank()));
+            let mut head = parts(response);
             forget_our_cookies(&mut head.headers, &context.published.config.sign_in.cookie);
             *response = ResponseHeader::from(head);
         }
@@ -49,8 +49,7 @@ fn edit(response: &mut ResponseHeader, context: &mut Context) {
     let request_id = context.identify();
     let Context { published, passage, .. } = context;
     let cookie = &published.config.sign_in.cookie;
-    // Plain parts: the engine's own setters keep a second map, of spellings, beside every field.
-    let mut head = Parts::from(std::mem::replace(response, blank()));
+    let mut head = parts(response);
     forget_our_cookies(&mut head.headers, cookie);
     // Whoever has a question about a permitted answer needs its id as much as after a refusal.
     head.headers.insert(X_REQUEST_ID, never_indexed(request_id.to_header()));
@@ -67,8 +66,10 @@ fn edit(response: &mut ResponseHeader, context: &mut Context) {
     *response = ResponseHeader::from(head);
 }
 
-fn blank() -> ResponseHeader {
-    ResponseHeader::from(http::Response::new(()).into_parts().0)
+/// The head in plain parts, taken out: the engine's own setters keep a second map, of spellings, beside every field.
+fn parts(response: &mut ResponseHeader) -> Parts {
+    let blank = ResponseHeader::from(http::Response::new(()).into_parts().0);
+    Parts::from(std::mem::replace(response, blank))
 }
 
 /// Keeps a value that never comes again out of HTTP/2's table of values that might (RFC 7541 §7.1.3).

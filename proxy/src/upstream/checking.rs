@@ -14,6 +14,7 @@ use super::Targets;
 use super::health::{Health, Tallies};
 use super::probe::Prober;
 use crate::metrics::Metrics;
+use crate::split_mix::{STEP, mixed};
 
 /// Checks at a time, of all upstreams.
 const AT_ONCE: usize = 64;
@@ -96,7 +97,7 @@ impl Ward {
     }
 }
 
-/// Spreads checks in time. SplitMix64: for spreading load, not for secrets.
+/// Spreads checks in time.
 struct Jitter(u64);
 
 impl Jitter {
@@ -114,11 +115,8 @@ impl Jitter {
 
     /// Some of it.
     fn part_of(&mut self, span: Duration) -> Duration {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        let thousandths = u32::try_from((z ^ (z >> 31)) % 1000).unwrap_or_default();
+        self.0 = self.0.wrapping_add(STEP);
+        let thousandths = u32::try_from(mixed(self.0) % 1000).unwrap_or_default();
         span * thousandths / 1000
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use super::{Endpoint, Health, PeerTemplate, Target};
+use crate::split_mix::{STEP, mixed};
 
 /// What a retry takes from the budget, where a request gives 1: retries are at most a fifth of the requests.
 const RETRY_COST: i64 = 5;
@@ -53,7 +54,7 @@ impl RouteUpstreams {
     pub(crate) fn new(members: Vec<Member>) -> Self {
         let members = members.into_iter().map(|member| Member { weight: member.weight.max(1), ..member }).collect();
         // Any odd number will do: the sequence is for spreading load, not for secrets.
-        Self { members, seed: AtomicU64::new(0x9E37_79B9_7F4A_7C15), budget: AtomicI64::new(RETRY_SAVINGS) }
+        Self { members, seed: AtomicU64::new(STEP), budget: AtomicI64::new(RETRY_SAVINGS) }
     }
 
     /// The best of two candidates drawn by weight: the one with fewer requests under way per weight. Healthy
@@ -130,12 +131,9 @@ impl RouteUpstreams {
         last
     }
 
-    /// SplitMix64: every call another point.
+    /// Every call another point.
     fn random(&self) -> u64 {
-        let mut z = self.seed.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        mixed(self.seed.fetch_add(STEP, Ordering::Relaxed))
     }
 }
 

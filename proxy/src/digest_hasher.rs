@@ -3,11 +3,11 @@
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// Makes [`DigestHasher`]s.
-pub type BuildDigestHasher = BuildHasherDefault<DigestHasher>;
+pub(crate) type BuildDigestHasher = BuildHasherDefault<DigestHasher>;
 
 /// Takes the first bytes of a digest as its hash.
 #[derive(Debug, Default)]
-pub struct DigestHasher(u64);
+pub(crate) struct DigestHasher(u64);
 
 impl Hasher for DigestHasher {
     fn write(&mut self, bytes: &[u8]) {
