@@ -7,7 +7,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 BIN := $(TARGET)/debug/portcullis
 
 .PHONY: all demo test fmt clippy unit edge browser doc bench bench-full bench-micro bench-instructions deep release
-.PHONY: release-trained tools test-tools install clean
+.PHONY: tools test-tools install clean
 
 all: tools
 	@echo "Everything to build Portcullis is here. Next: make demo, make test, make release."
@@ -51,10 +51,6 @@ doc:
 
 release: tools
 	$(CARGO) build --release --package portcullis
-
-# The same release in less time a request: built twice, the second time with what the yardstick's load ran through.
-release-trained: tools
-	./scripts/release-trained
 
 # The yardstick, ten minutes: Portcullis beside its peers, paired, with intervals; see docs/performance.md.
 bench: tools
