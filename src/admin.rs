@@ -88,12 +88,22 @@ impl Admin {
 
     async fn end_sessions(&self, selector: &Value) -> Answer {
         let field = |name: &str| selector.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let shown = field("session").map(|shown| self.house.shown_session(shown));
         let selector = match (field("user"), field("issuer")) {
+            (None, None) if shown.is_some() => match shown.flatten() {
+                Some(key) => EndSelector::Key(key),
+                None => return refusal(StatusCode::NOT_FOUND, "no live session is listed so in this process"),
+            },
             (Some(user), None) => EndSelector::User(user.into()),
             (Some(user), Some(issuer)) => {
                 EndSelector::Principal(Principal { issuer: issuer.into(), subject: user.into() })
             }
-            (None, _) => return refusal(StatusCode::BAD_REQUEST, "wanted: {\"user\": …}, and \"issuer\" perhaps"),
+            (None, _) => {
+                return refusal(
+                    StatusCode::BAD_REQUEST,
+                    "wanted: {\"user\": …}, and \"issuer\" perhaps, or {\"session\": …}",
+                );
+            }
         };
         match self.house.end_sessions(selector, EndReason::Revoked).await {
             Ok(count) => json_answer(StatusCode::OK, &json!({ "ended": count })),

@@ -198,7 +198,7 @@ pub(crate) struct Supposed {
 pub(crate) enum Sessions {
     /// List live sessions, most recently used first.
     List(ListSessions),
-    /// End every session of a user: on every host, with their open streams.
+    /// End every session of a user, or one session: on every host, with their open streams.
     End(EndSessions),
 }
 
@@ -217,8 +217,11 @@ pub(crate) struct ListSessions {
 #[derive(Args, Debug)]
 pub(crate) struct EndSessions {
     /// The user's id (`sub`), at whichever provider.
-    #[arg(long)]
-    pub(crate) user: String,
+    #[arg(long, required_unless_present = "session")]
+    pub(crate) user: Option<String>,
+    /// One session, as `sessions list` shows it; the process must run the broker. Those made of it for programs end too.
+    #[arg(long, conflicts_with_all = ["user", "issuer"])]
+    pub(crate) session: Option<String>,
     /// Only sessions of this issuer, as the provider's configuration writes it.
     #[arg(long)]
     pub(crate) issuer: Option<String>,

@@ -101,8 +101,9 @@ async fn reload(options: Admin) -> Result<ExitCode> {
 }
 
 async fn end_sessions(options: EndSessions) -> Result<ExitCode> {
-    let EndSessions { user, issuer, admin } = options;
-    let reply = ask(&admin, Method::POST, "/sessions/end", Some(&json!({ "user": user, "issuer": issuer }))).await?;
+    let EndSessions { user, session, issuer, admin } = options;
+    let selector = json!({ "user": user, "session": session, "issuer": issuer });
+    let reply = ask(&admin, Method::POST, "/sessions/end", Some(&selector)).await?;
     say(&format!("sessions ended: {}", reply.body.get("ended").and_then(serde_json::Value::as_u64).unwrap_or(0)));
     Ok(ExitCode::SUCCESS)
 }

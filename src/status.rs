@@ -59,12 +59,17 @@ pub(crate) fn text(status: &Value) -> String {
 
 /// The list of `portcullis sessions list`.
 pub(crate) fn sessions(list: &Value) -> String {
-    let mut text = format!("{:<18}{:<24}{:<14}{:<24}expires\n", "session", "user", "provider", "last used");
+    let mut text =
+        format!("{:<18}{:<24}{:<14}{:<24}{:<24}made of\n", "session", "user", "provider", "last used", "expires");
     for session in list.as_array().into_iter().flatten() {
         let field = |name: &str| session.get(name).map(show).unwrap_or_default();
         let (used, expires) = (instant(session.get("last_used")), instant(session.get("expires_at")));
+        // What a program has was made of the session of a browser.
+        let parent = session.get("parent").and_then(Value::as_str).unwrap_or_default();
         let (session, user, provider) = (field("session"), field("user"), field("provider"));
-        text.push_str(&format!("{session:<18}{user:<24}{provider:<14}{used:<24}{expires}\n"));
+        let line = format!("{session:<18}{user:<24}{provider:<14}{used:<24}{expires:<24}{parent}");
+        text.push_str(line.trim_end());
+        text.push('\n');
     }
     text.trim_end().to_owned()
 }

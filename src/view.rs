@@ -2,6 +2,7 @@
 
 use portcullis_authn::ReadProvider;
 use portcullis_broker::SessionSummary;
+use portcullis_identity::SessionKey;
 use portcullis_oidc::ProviderStatus;
 use portcullis_proxy::UnhealthyUpstream;
 use serde_json::{Value, json};
@@ -51,6 +52,11 @@ impl House {
         Some(sessions.iter().map(session).collect())
     }
 
+    /// The session that the list shows as `shown`, if this process runs the broker.
+    pub(crate) fn shown_session(&self, shown: &str) -> Option<SessionKey> {
+        self.store.as_ref()?.shown(shown)
+    }
+
     /// The decision record of a request, as JSON.
     pub(crate) fn decision(&self, request_id: &str) -> Option<Value> {
         let room = self.proxy.as_ref()?;
@@ -60,12 +66,13 @@ impl House {
 }
 
 fn session(session: &SessionSummary) -> Value {
-    let SessionSummary { key, principal, provider, authenticated_at, last_used, expires_at } = session;
+    let SessionSummary { key, principal, provider, parent, authenticated_at, last_used, expires_at } = session;
     json!({
         "session": key.to_string(),
         "user": &*principal.subject,
         "issuer": &*principal.issuer,
         "provider": provider.as_str(),
+        "parent": parent.map(|parent| parent.to_string()),
         "authenticated_at": authenticated_at.unix_seconds(),
         "last_used": last_used.unix_seconds(),
         "expires_at": expires_at.unix_seconds(),

@@ -69,7 +69,7 @@ impl<S: Sessions> Turn<'_, S> {
         let live = self.live().await?.filter(|live| request.needs.met_by(&live.session, self.now));
         match live {
             Some(live) if self.asked.is_same_origin(&self.origin(self.generation.host())) => {
-                Ok(self.to_program(request, program, &live.handle))
+                self.to_program(request, program, &live).await
             }
             Some(live) => Ok(self.ask_for_program(request, program, &live.session)),
             None => self.sign_in().await,
@@ -122,18 +122,29 @@ impl<S: Sessions> Turn<'_, S> {
         Answer::new(What::ConfirmProgram(Box::new(asking)))
     }
 
-    /// A local program waits for its credential at an address that the asking host has judged.
-    fn to_program(&self, request: &SignInRequest, program: &str, handle: &Handle) -> Answer {
+    /// A local program waits for its credential at an address that the asking host has judged. It gets a session of its
+    /// own, made of the person's: it can be told apart and ended alone, and ends with the person's at the latest.
+    async fn to_program(&self, request: &SignInRequest, program: &str, live: &Live) -> Result<Answer, Box<Answer>> {
         let Some(mut url) = self.program_url(program) else {
-            return self.trouble(Cause::RequestUnusable, None);
+            return Ok(self.trouble(Cause::RequestUnusable, None));
         };
-        let credential = self.generation.keys.credential.mint(CredentialKind::Session, handle, &request.host);
+        let handle = Handle::random(&*self.core.random);
+        match self.core.sessions.derive(&live.handle.key(), &handle.key()).await {
+            Ok(Some(_)) => {}
+            // It ended since it was looked at.
+            Ok(None) => return self.sign_in().await,
+            Err(error) => {
+                tracing::warn!(error = %error, "broker made no session for a program");
+                return Err(Box::new(self.trouble(Cause::BrokerDown, None)));
+            }
+        }
+        let credential = self.generation.keys.credential.mint(CredentialKind::Session, &handle, &request.host);
         let parameter = match self.generation.config.sign_in.namespace {
             portcullis_config::Namespace::Portcullis => "portcullis_credential",
             portcullis_config::Namespace::Pomerium => "pomerium_jwt",
         };
         url.query_pairs_mut().append_pair(parameter, &credential);
-        Answer::redirect(url.into())
+        Ok(Answer::redirect(url.into()))
     }
 
     /// Where a program waits, if programs may wait at all: the order may be older than the switch.

@@ -6,11 +6,18 @@ use std::future::Future;
 use portcullis_broker_api::{BrokerClient, BrokerError, CreateError, EndReason, EndSelector, Ended, NewSession};
 use portcullis_identity::{Session, SessionKey};
 
-/// The broker as the sign-in service knows it: three calls. [`BrokerClient`] is the real one; tests have
+/// The broker as the sign-in service knows it: four calls. [`BrokerClient`] is the real one; tests have
 /// their own.
 pub trait Sessions: Debug + Send + Sync + 'static {
     /// Keeps a session; answers once it is on disk.
     fn create(&self, new: NewSession) -> impl Future<Output = Result<Session, CreateError>> + Send;
+
+    /// Keeps a session made of another one; `None`: that one is over.
+    fn derive(
+        &self,
+        parent: &SessionKey,
+        key: &SessionKey,
+    ) -> impl Future<Output = Result<Option<Session>, BrokerError>> + Send;
 
     /// The session of a key, at the store's head.
     fn fetch(&self, key: &SessionKey) -> impl Future<Output = Result<Option<Session>, BrokerError>> + Send;
@@ -26,6 +33,10 @@ pub trait Sessions: Debug + Send + Sync + 'static {
 impl Sessions for BrokerClient {
     async fn create(&self, new: NewSession) -> Result<Session, CreateError> {
         Self::create(self, new).await
+    }
+
+    async fn derive(&self, parent: &SessionKey, key: &SessionKey) -> Result<Option<Session>, BrokerError> {
+        Self::derive(self, parent, key).await
     }
 
     async fn fetch(&self, key: &SessionKey) -> Result<Option<Session>, BrokerError> {

@@ -87,6 +87,8 @@ pub struct SessionSummary {
     pub principal: Principal,
     /// Where.
     pub provider: ProviderName,
+    /// The session that it was made of, for a program.
+    pub parent: Option<SessionKey>,
     /// Since when.
     pub authenticated_at: Timestamp,
     /// The last use that the broker knows of.
@@ -256,6 +258,7 @@ impl Broker {
                 key: *key,
                 principal: entry.principal.clone(),
                 provider: entry.provider.clone(),
+                parent: known.index.families().parent(key),
                 authenticated_at: entry.authenticated_at,
                 last_used: entry.last_used,
                 expires_at: entry.expires_at,
@@ -264,6 +267,15 @@ impl Broker {
         sessions.sort_unstable_by_key(|session| std::cmp::Reverse(session.last_used));
         sessions.truncate(most);
         sessions
+    }
+
+    /// The session that a listing shows as `shown`, if there is exactly one.
+    #[must_use]
+    pub fn shown(&self, shown: &str) -> Option<SessionKey> {
+        let known = self.service.shared.known();
+        let mut found = known.index.iter().map(|(key, _)| *key).filter(|key| key.to_string() == shown);
+        let first = found.next();
+        first.filter(|_| found.next().is_none())
     }
 
     /// Where the broker stands.

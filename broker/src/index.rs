@@ -5,12 +5,14 @@ use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use families::Families;
 use portcullis_broker_api::wire::{WireError, generated as proto};
 use portcullis_broker_api::{EndSelector, NewSession, Tokens, wire};
 use portcullis_identity::{Pool, Principal, ProviderName, SessionKey, Timestamp};
 use refreshes::Refreshes;
 pub(crate) use refreshes::Room;
 
+mod families;
 mod refreshes;
 
 /// What the index keeps of one session: enough to select and to end it, nothing of its claims.
@@ -149,6 +151,7 @@ pub(crate) struct Index {
     deadlines: BTreeSet<(Timestamp, u32)>,
     /// Sessions that were used since their provider was last asked, by when the next refresh is due.
     refreshes: Refreshes,
+    families: Families,
     redeemed: BTreeSet<(Timestamp, [u8; 16])>,
     farewells: BTreeSet<(Timestamp, SessionKey)>,
     hasher: RandomState,
@@ -176,8 +179,21 @@ impl Index {
         }
     }
 
+    /// A session that was made of `parent`.
+    pub(crate) fn insert_derived(&mut self, key: SessionKey, parent: SessionKey, entry: Entry) {
+        self.insert(key, entry);
+        self.families.join(key, parent);
+    }
+
+    /// Once every session of the store is here: those whose parent is not are over.
+    pub(crate) fn settle_families(&mut self) {
+        let by_key = &self.by_key;
+        self.families.settle(|parent| by_key.contains_key(parent));
+    }
+
     pub(crate) fn remove(&mut self, key: &SessionKey) -> Option<Entry> {
         let slot = self.by_key.remove(key)?;
+        self.families.leave(key);
         let (_, entry) = self.slots.get_mut(place(slot))?.take()?;
         self.by_principal.remove(&(self.digest(&entry.principal), slot));
         self.by_user.remove(&(self.digest(&*entry.user), slot));
@@ -282,7 +298,7 @@ impl Index {
 
     /// The session, unless it is over at `now`.
     pub(crate) fn live(&self, key: &SessionKey, now: Timestamp) -> Option<&Entry> {
-        self.get(key).filter(|entry| !entry.is_over(now))
+        self.get(key).filter(|entry| !entry.is_over(now) && !self.families.orphans().contains(key))
     }
 
     pub(crate) fn select(&self, selector: &EndSelector) -> Vec<SessionKey> {
@@ -301,9 +317,16 @@ impl Index {
         }
     }
 
-    /// Up to `most` sessions that are over at `now`, earliest first.
+    /// Up to `most` sessions that are over at `now`: those that their parent has left, then the earliest.
     pub(crate) fn over(&self, now: Timestamp, most: usize) -> Vec<SessionKey> {
-        due(&self.deadlines, now, most).filter_map(|(_, slot)| self.at(slot)).map(|(key, _)| *key).collect()
+        let orphans = self.families.orphans();
+        let late = due(&self.deadlines, now, most).filter_map(|(_, slot)| self.at(slot)).map(|(key, _)| *key);
+        orphans.iter().copied().chain(late.filter(|key| !orphans.contains(key))).take(most).collect()
+    }
+
+    /// Which sessions were made of which.
+    pub(crate) const fn families(&self) -> &Families {
+        &self.families
     }
 
     /// Up to `most` hand-over ids that need not be remembered any more.

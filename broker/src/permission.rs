@@ -7,6 +7,7 @@ use portcullis_keys::ServiceRole;
 pub(crate) enum Method {
     Hello,
     Create,
+    Derive,
     Fetch,
     Redeem,
     Touch,
@@ -16,9 +17,10 @@ pub(crate) enum Method {
 }
 
 /// The table. Nobody reads refresh tokens: there is no such call.
-const TABLE: [(Method, &str, &[ServiceRole]); 8] = [
+const TABLE: [(Method, &str, &[ServiceRole]); 9] = [
     (Method::Hello, "Hello", &[ServiceRole::Proxy, ServiceRole::Authn]),
     (Method::Create, "Create", &[ServiceRole::Authn]),
+    (Method::Derive, "Derive", &[ServiceRole::Authn]),
     (Method::Fetch, "Fetch", &[ServiceRole::Proxy, ServiceRole::Authn]),
     (Method::Redeem, "Redeem", &[ServiceRole::Proxy]),
     (Method::Touch, "Touch", &[ServiceRole::Proxy]),
@@ -47,10 +49,10 @@ mod tests {
     /// The table once more, as the design says it: a cell that changes must change here too.
     #[test]
     fn every_cell_is_as_designed() {
-        use Method::{AccessToken, Create, End, Fetch, Hello, Redeem, Touch, Watch};
+        use Method::{AccessToken, Create, Derive, End, Fetch, Hello, Redeem, Touch, Watch};
         let proxy = [Hello, Fetch, Redeem, Touch, End, Watch, AccessToken];
-        let authn = [Hello, Create, Fetch, End];
-        for method in [Hello, Create, Fetch, Redeem, Touch, End, Watch, AccessToken] {
+        let authn = [Hello, Create, Derive, Fetch, End];
+        for method in [Hello, Create, Derive, Fetch, Redeem, Touch, End, Watch, AccessToken] {
             assert_eq!(method.permits(ServiceRole::Proxy), proxy.contains(&method), "proxy, {method:?}");
             assert_eq!(method.permits(ServiceRole::Authn), authn.contains(&method), "authn, {method:?}");
             assert!(!method.permits(ServiceRole::Broker), "broker, {method:?}");

@@ -1,5 +1,6 @@
 //! What each command writes, and what follows once it is written.
 
+mod derive;
 mod refresh;
 
 use portcullis_broker_api::wire::generated as proto;
@@ -15,6 +16,7 @@ use crate::state::{Known, Shared, instant};
 use crate::storage::{Change, Expect, Kind, LogEntry, News, Outcome, Storage, Write};
 use crate::writer::Hints;
 
+pub(crate) use derive::{Derive, Derived};
 use refresh::{Begin, Finish};
 pub(crate) use refresh::{Due, Facts, RefreshOutcome, Sureness};
 
@@ -75,6 +77,7 @@ pub(crate) enum Step {
         hint: Option<LogoutHint>,
         reply: Reply<Vec<Ended>>,
     },
+    Derive(Box<Derive>),
     /// Refreshes that begin.
     Begin(Begin),
     /// A refresh that is over.
@@ -100,6 +103,7 @@ pub(crate) struct End {
 #[derive(Debug)]
 pub(crate) enum Settled {
     Created { new: Box<NewSession>, now: Timestamp, version: Option<u64>, reply: Reply<proto::Session> },
+    Derived { made: Box<Result<proto::Session, Refusal>>, reply: Reply<Derived> },
     Redeemed { key: SessionKey, spent: bool, reply: Reply<Redeem> },
     Touched { reply: Reply<()> },
     Ended { ended: Vec<Ended>, reason: EndReason, reply: Option<Reply<Vec<Ended>>> },
@@ -292,6 +296,7 @@ impl Step {
                 answer(reply, Ok(ended.into_iter().collect()));
                 Settled::Ended { ended: Vec::new(), reason: EndReason::SignedOut, reply: None }
             }
+            Self::Derive(derive) => derive.apply(outcomes, known),
             Self::Begin(begin) => begin.apply(outcomes, known),
             Self::Finish(finish) => finish.apply(outcomes, known),
             Self::Sweep { ends, spent, farewells } => {
@@ -312,6 +317,7 @@ impl Step {
             Self::End { ends: _, reason: _, reply } | Self::Farewell { key: _, until: _, hint: _, reply } => {
                 answer(reply, Err(refusal));
             }
+            Self::Derive(derive) => answer(derive.reply, Err(refusal)),
             Self::Begin(Begin { dues: _, unread: _, now: _, reply }) => answer(reply, Err(refusal)),
             Self::Finish(Finish { reply, .. }) => answer(reply, Err(refusal)),
             Self::Sweep { ends: _, spent: _, farewells: _ } => {}
@@ -341,6 +347,10 @@ impl Settled {
             Self::Redeemed { key: _, spent: false, reply } => {
                 shared.metrics.redeemed(RedeemResult::AlreadyRedeemed);
                 answer(reply, Ok(Redeem::AlreadyRedeemed));
+            }
+            Self::Derived { made, reply } => {
+                made.iter().for_each(|_| shared.metrics.creates.inc());
+                answer(reply, made.map(Some));
             }
             Self::Touched { reply } => answer(reply, Ok(())),
             Self::Begun { dues, reply } => answer(reply, Ok(dues)),

@@ -74,6 +74,9 @@ fn tokens(shared: &Shared, storage: &dyn Storage, key: &SessionKey) -> Result<Up
     if shared.known().index.live(key, shared.clock.now()).is_none() {
         return Err(Refusal::NoSession);
     }
+    // Tokens are those of the sign-in.
+    let parent = shared.known().index.families().parent(key);
+    let key = parent.as_ref().unwrap_or(key);
     let stored = storage.get(Kind::Tokens, key.as_bytes()).map_err(|error| store_failed(&error))?;
     let stored = stored.ok_or(Refusal::NoSession)?;
     let held = shared.vault.open_tokens(key, &stored.value).map_err(|error| unopened(&error))?;

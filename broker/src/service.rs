@@ -58,6 +58,14 @@ impl broker_server::Broker for BrokerService {
         Ok(Response::new(proto::CreateAnswer { session: Some(session) }))
     }
 
+    async fn derive(&self, request: Request<proto::DeriveRequest>) -> Answer<proto::DeriveAnswer> {
+        let proto::DeriveRequest { parent, key } = request.into_inner();
+        let parent = wire::key(&parent).map_err(|error| self.malformed(&error))?;
+        let key = wire::key(&key).map_err(|error| self.malformed(&error))?;
+        let session = self.writes.ask(|reply| Command::Derive { parent, key, reply }).await;
+        Ok(Response::new(proto::DeriveAnswer { session: session.map_err(|refusal| self.refused(refusal))? }))
+    }
+
     async fn fetch(&self, request: Request<proto::FetchRequest>) -> Answer<proto::FetchAnswer> {
         let proto::FetchRequest { key } = request.into_inner();
         if key.len() > FETCH_BATCH {

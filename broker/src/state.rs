@@ -102,10 +102,15 @@ fn load_index(storage: &dyn Storage, vault: &Vault) -> Result<Index, OpenError> 
     storage.scan(Kind::Session, &mut |id, stored| {
         let key = session_key(id, Kind::Session)?;
         let message = vault.open_session(&key, &stored.value)?;
+        let parent = message.parent.as_deref().map(|parent| session_key(parent, Kind::Session)).transpose()?;
         let entry = Entry::of_stored(message).map_err(|_| malformed(Kind::Session))?;
-        index.insert(key, entry);
+        match parent {
+            Some(parent) => index.insert_derived(key, parent, entry),
+            None => index.insert(key, entry),
+        }
         Ok(())
     })?;
+    index.settle_families();
     storage.scan(Kind::Use, &mut |id, stored| {
         index.touch(&session_key(id, Kind::Use)?, instant(&stored.value, Kind::Use)?.0);
         Ok(())

@@ -11,7 +11,7 @@ use portcullis_identity::{SessionKey, Timestamp};
 use tokio::time::Instant;
 
 use crate::index::Room;
-use crate::plan::{Due, Plan, Redeem, RefreshOutcome, Step};
+use crate::plan::{Derived, Due, Plan, Redeem, RefreshOutcome, Step};
 use crate::queue::{Refusal, Reply, answer, store_failed};
 use crate::state::{Known, Shared, count};
 use crate::storage::{Change, Outcome, Storage};
@@ -29,6 +29,12 @@ pub(crate) enum Command {
     Create {
         new: Box<NewSession>,
         reply: Reply<proto::Session>,
+    },
+    /// Makes a session of another one.
+    Derive {
+        parent: SessionKey,
+        key: SessionKey,
+        reply: Reply<Derived>,
     },
     Redeem {
         id: [u8; 16],
@@ -107,6 +113,11 @@ impl Writer {
                         self.take(command);
                     }
                     self.commit();
+                    // What was made of a session that has ended ends at once, not at the next look.
+                    let left = !self.shared.known().index.families().orphans().is_empty();
+                    if left {
+                        self.sweep();
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -128,11 +139,17 @@ impl Writer {
                 let plan = self.plan().create(new, reply);
                 self.add(plan);
             }
+            Command::Derive { parent, key, reply } => {
+                self.settle_for(&[parent, key]);
+                let plan = self.plan().derive(parent, key, reply);
+                self.add(plan);
+            }
             Command::Redeem { id, until, key, reply } => {
                 let plan = self.plan().redeem(id, until, key, reply);
                 self.add(plan);
             }
             Command::Touch { uses, reply } => {
+                let uses = self.shared.known().index.families().uses(uses);
                 let keys: Vec<SessionKey> = uses.iter().map(|(key, _)| *key).collect();
                 self.settle_for(&keys);
                 let plan = self.plan().touch(&uses, reply);

@@ -276,7 +276,10 @@ async fn a_local_program_gets_its_credential_after_a_click_on_our_own_page() {
     let keys = house.keys.credential().unwrap();
     let kind = portcullis_keys::CredentialKind::Session;
     let handle = keys.verify(kind, credential.as_bytes(), super::WIKI).unwrap();
-    assert_eq!(handle.key(), first.handle.key());
+    // A session of its own, of the same person: the browser's credential is not the program's.
+    assert_ne!(handle.key(), first.handle.key());
+    let (own, of) = (house.store.session(&handle.key()).unwrap(), house.store.session(&first.handle.key()).unwrap());
+    assert_eq!((&own.principal, own.expires_at), (&of.principal, of.expires_at));
 
     // The click is worth nothing in a browser without a session, for a page that is no program's, or later.
     let stranger = house.browser().send("POST", &action, &clicked).await.location_text();

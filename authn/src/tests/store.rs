@@ -75,6 +75,15 @@ impl Sessions for Store {
         Ok(session)
     }
 
+    async fn derive(&self, parent: &SessionKey, key: &SessionKey) -> Result<Option<Session>, BrokerError> {
+        self.up()?;
+        let Some(of) = self.session(parent) else { return Ok(None) };
+        let hint = LogoutHint { provider: of.provider.clone(), id_token: None, access_token: None };
+        let session = Session { key: *key, last_used: self.0.clock.now(), ..of };
+        self.0.sessions.lock().unwrap().insert(*key, (session.clone(), hint));
+        Ok(Some(session))
+    }
+
     async fn fetch(&self, key: &SessionKey) -> Result<Option<Session>, BrokerError> {
         self.up()?;
         Ok(self.session(key))

@@ -99,6 +99,19 @@ impl BrokerClient {
         session_of(session).map_err(|error| CreateError::Broker(error.into()))
     }
 
+    /// Makes a session of another one, under a fresh key: the same person, the same sign-in, the same end. `None`: the
+    /// parent is over, or was made of another one itself.
+    ///
+    /// # Errors
+    /// [`BrokerError`].
+    pub async fn derive(&self, parent: &SessionKey, key: &SessionKey) -> Result<Option<Session>, BrokerError> {
+        let request = proto::DeriveRequest { parent: parent.as_bytes().to_vec(), key: key.as_bytes().to_vec() };
+        let answer =
+            self.call(CALL_TIMEOUT, request, |mut stub, request| async move { stub.derive(request).await }).await;
+        let proto::DeriveAnswer { session } = answer?;
+        Ok(session.map(wire::session).transpose()?)
+    }
+
     /// Reads one session at the store's head. `None` is final: no session ever has this key again.
     /// Asks again within 2 s while the broker is away.
     ///

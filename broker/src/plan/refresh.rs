@@ -74,8 +74,8 @@ pub(crate) struct Begin {
 pub(crate) struct Finish {
     key: SessionKey,
     next: Next,
-    /// What the change told followers.
-    news: Option<LogEntry>,
+    /// What each change told followers: the session's own, and those of what was made of it.
+    news: Vec<Option<LogEntry>>,
     ends: Vec<End>,
     pub(super) reply: Reply<()>,
 }
@@ -145,9 +145,9 @@ impl Plan<'_> {
         reply: Reply<()>,
     ) -> Planned {
         match self.finished(key, mark, outcome) {
-            Ok((next, change, ends)) => {
-                let news = change.log;
-                Some((Step::Finish(Finish { key, next, news, ends, reply }), vec![change]))
+            Ok((next, changes, ends)) => {
+                let news = changes.iter().map(|change| change.log).collect();
+                Some((Step::Finish(Finish { key, next, news, ends, reply }), changes))
             }
             Err(refusal) => {
                 answer(reply, Err(refusal));
@@ -161,20 +161,23 @@ impl Plan<'_> {
         key: SessionKey,
         mark: u64,
         outcome: RefreshOutcome,
-    ) -> Result<(Next, Change, Vec<End>), Refusal> {
+    ) -> Result<(Next, Vec<Change>, Vec<End>), Refusal> {
         let id = key.as_bytes().to_vec();
         let attempts = self.shared.known().index.get(&key).map(|entry| entry.attempts).ok_or(Refusal::NoSession)?;
         let unmark = delete(Kind::Refreshing, id.clone(), Expect::Version(mark));
         let vault = &self.shared.vault;
         let mut change = Change { writes: vec![unmark], log: None };
+        let mut family = Vec::new();
         let next = match outcome {
             RefreshOutcome::Renewed { tokens, facts } => {
                 change.writes.push(put(Kind::Tokens, id, Expect::Present, vault.seal_tokens(&key, &tokens)));
                 // A session that cannot be read is told where it happened; the new tokens are not lost by it.
-                if let Some(Ok(Some(write))) = facts.map(|facts| self.changed(key, facts)) {
+                if let Some(Ok(Some(write))) = facts.clone().map(|facts| self.changed(key, facts)) {
                     change.writes.push(write);
                     change.log = Some(LogEntry { key, news: News::Changed });
                 }
+                // What was made of it is about the same person.
+                family = facts.map(|facts| self.family_changed(key, &facts)).unwrap_or_default();
                 Next::Renewed(refresh_at(&tokens, self.now))
             }
             RefreshOutcome::Kept(sureness) => {
@@ -199,10 +202,20 @@ impl Plan<'_> {
                 // Another refresh may have gone through since: only the one that the mark is of may end anything.
                 ended.writes.retain(|write| write.kind != Kind::Refreshing);
                 ended.writes.append(&mut change.writes);
-                return Ok((Next::Never, ended, ends));
+                return Ok((Next::Never, vec![ended], ends));
             }
         };
-        Ok((next, change, Vec::new()))
+        family.insert(0, change);
+        Ok((next, family, Vec::new()))
+    }
+
+    fn family_changed(&self, key: SessionKey, facts: &Facts) -> Vec<Change> {
+        let derived = self.shared.known().index.families().derived(&key);
+        let change = |key: SessionKey| {
+            let write = self.changed(key, facts.clone()).ok()??;
+            Some(Change { writes: vec![write], log: Some(LogEntry { key, news: News::Changed }) })
+        };
+        derived.into_iter().filter_map(change).collect()
     }
 
     /// The session with new facts; `None` if they are the old ones.
@@ -245,10 +258,17 @@ impl Begin {
 impl Finish {
     pub(super) fn apply(self, outcomes: &[Outcome], known: &mut Known) -> Settled {
         let Self { key, next, news, ends, reply } = self;
+        if ends.is_empty() {
+            for (outcome, news) in outcomes.iter().zip(news) {
+                if let Some((version, news)) = applied(*outcome).zip(news) {
+                    known.ring.push(version, news);
+                }
+            }
+        }
         // Without its mark somebody else has ended the session, or the broker was another one meanwhile.
-        let Some(version) = outcomes.first().and_then(|outcome| applied(*outcome)) else {
+        if outcomes.first().is_none_or(|outcome| applied(*outcome).is_none()) {
             return Settled::Finished { ended: Vec::new(), reply };
-        };
+        }
         if !ends.is_empty() {
             let ended: Vec<Ended> = apply_ends(ends, EndReason::Provider, outcomes, known);
             return Settled::Finished { ended, reply };
@@ -257,9 +277,6 @@ impl Finish {
             Next::Renewed(next) => known.index.refreshed(&key, next),
             Next::Later(at) => known.index.refresh_later(&key, at),
             Next::Never => known.index.refreshed(&key, None),
-        }
-        if let Some(news) = news {
-            known.ring.push(version, news);
         }
         Settled::Finished { ended: Vec::new(), reply }
     }

@@ -5,6 +5,8 @@ mod calls;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod derived;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 #[path = "../../../authn/oidc/src/tests/provider.rs"]

@@ -114,12 +114,17 @@ async fn a_session_in_use_gets_new_tokens_before_the_old_ones_end_and_its_new_gr
     let (replica, _run) = scene.house.replica().await;
     assert!(matches!(replica.fetch(&key("a")).await, Resolved::Session(_)));
     assert_eq!(groups(&held(&replica)), ["admins"]);
+    scene.house.authn().derive(&key("a"), &key("p")).await.unwrap().unwrap();
     let mut changes = replica.changes();
     scene.provider.script(|script: &mut Script| script.claims = json!({ "groups": ["staff"] }));
     scene.refresh().await;
     let told = timeout(SOON, changes.recv()).await.unwrap().unwrap();
     assert_eq!(told, Change::Changed(key("a")));
     assert_eq!(groups(&held(&replica)), ["staff"]);
+    // What was made of it for a program is about the same person.
+    let told = timeout(SOON, changes.recv()).await.unwrap().unwrap();
+    assert_eq!(told, Change::Changed(key("p")));
+    assert_eq!(groups(&fetched(&scene.house, &key("p")).await.unwrap()), ["staff"]);
     assert_eq!(scene.access_token().await, "access-token");
     // The rotated token is the one that is used next, after a restart too.
     assert_eq!(scene.refreshes(), 1);

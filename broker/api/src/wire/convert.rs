@@ -82,6 +82,8 @@ pub fn new_session(request: wire::CreateRequest) -> Result<NewSession, WireError
         last_used: _,
         expires_at,
         idle,
+        // What is made of another session is asked for by `Derive`.
+        parent: _,
     } = message;
     if claims.len() > MAX_CLAIMS_BYTES {
         return Err(WireError::Claims(ClaimsError::TooLarge { bytes: claims.len() }));
@@ -131,6 +133,7 @@ pub fn session_message(new: &NewSession, last_used: Timestamp) -> wire::Session 
         last_used: last_used.unix_millis(),
         expires_at: expires_at.unix_millis(),
         idle: idle.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
+        parent: None,
     }
 }
 
@@ -152,6 +155,8 @@ pub fn session(message: wire::Session) -> Result<Session, WireError> {
         last_used,
         expires_at,
         idle,
+        // What a session may does not depend on it.
+        parent: _,
     } = message;
     let Profile { user_id, email, name, groups } = profile_of(profile)?;
     let claims = Claims::from_json(&claims).map_err(WireError::Claims)?;

@@ -106,6 +106,9 @@ pub struct Session {
     /// The longest pause in milliseconds.
     #[prost(uint64, optional, tag = "12")]
     pub idle: ::core::option::Option<u64>,
+    /// The session that it was made of, by the same sign-in; it ends with that one.
+    #[prost(bytes = "vec", optional, tag = "13")]
+    pub parent: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
 }
 /// What the provider handed out; stays with the broker.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -138,6 +141,23 @@ pub struct CreateRequest {
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateAnswer {
     /// With version and last use.
+    #[prost(message, optional, tag = "1")]
+    pub session: ::core::option::Option<Session>,
+}
+/// A session to make of another one.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeriveRequest {
+    /// The session of the person's browser.
+    #[prost(bytes = "vec", tag = "1")]
+    pub parent: ::prost::alloc::vec::Vec<u8>,
+    /// SHA-256 of the program's fresh handle.
+    #[prost(bytes = "vec", tag = "2")]
+    pub key: ::prost::alloc::vec::Vec<u8>,
+}
+/// The session as stored.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DeriveAnswer {
+    /// With version and last use; absent if the parent is over, or was made of another one itself.
     #[prost(message, optional, tag = "1")]
     pub session: ::core::option::Option<Session>,
 }
@@ -564,6 +584,28 @@ pub mod broker_client {
                 .insert(GrpcMethod::new("portcullis.broker.v1.Broker", "Create"));
             self.inner.unary(req, path, codec).await
         }
+        /// Makes a session of another one, for a program of the same person; answered once it is on disk.
+        pub async fn derive(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeriveRequest>,
+        ) -> std::result::Result<tonic::Response<super::DeriveAnswer>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/portcullis.broker.v1.Broker/Derive",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("portcullis.broker.v1.Broker", "Derive"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Reads sessions at the head of the store.
         pub async fn fetch(
             &mut self,
@@ -727,6 +769,11 @@ pub mod broker_server {
             &self,
             request: tonic::Request<super::CreateRequest>,
         ) -> std::result::Result<tonic::Response<super::CreateAnswer>, tonic::Status>;
+        /// Makes a session of another one, for a program of the same person; answered once it is on disk.
+        async fn derive(
+            &self,
+            request: tonic::Request<super::DeriveRequest>,
+        ) -> std::result::Result<tonic::Response<super::DeriveAnswer>, tonic::Status>;
         /// Reads sessions at the head of the store.
         async fn fetch(
             &self,
@@ -915,6 +962,49 @@ pub mod broker_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CreateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/portcullis.broker.v1.Broker/Derive" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeriveSvc<T: Broker>(pub Arc<T>);
+                    impl<T: Broker> tonic::server::UnaryService<super::DeriveRequest>
+                    for DeriveSvc<T> {
+                        type Response = super::DeriveAnswer;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeriveRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Broker>::derive(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeriveSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

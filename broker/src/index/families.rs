@@ -1,0 +1,122 @@
+//! Which sessions were made of which: all of a family come of one sign-in, and end with it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use portcullis_identity::{SessionKey, Timestamp};
+
+/// The most live sessions that are made of one; the oldest gives way to a further one.
+pub(crate) const MAX_DERIVED: usize = 32;
+
+/// The families. Most sessions have none, and take no room here.
+#[derive(Debug, Default)]
+pub(crate) struct Families {
+    parents: HashMap<SessionKey, SessionKey>,
+    derived: HashMap<SessionKey, Vec<SessionKey>>,
+    /// Those whose parent is over, or that gave way: they are over too, and still to be ended in the store.
+    orphans: BTreeSet<SessionKey>,
+}
+
+impl Families {
+    pub(super) fn join(&mut self, key: SessionKey, parent: SessionKey) {
+        self.parents.insert(key, parent);
+        let family = self.derived.entry(parent).or_default();
+        family.push(key);
+        let excess = family.len().saturating_sub(MAX_DERIVED);
+        self.orphans.extend(family.drain(..excess));
+    }
+
+    /// A session is over.
+    pub(super) fn leave(&mut self, key: &SessionKey) {
+        self.orphans.remove(key);
+        if let Some(parent) = self.parents.remove(key)
+            && let Some(family) = self.derived.get_mut(&parent)
+        {
+            family.retain(|other| other != key);
+            if family.is_empty() {
+                self.derived.remove(&parent);
+            }
+        }
+        self.orphans.extend(self.derived.remove(key).into_iter().flatten());
+    }
+
+    /// After a start: whose parent is not there any more is over.
+    pub(super) fn settle(&mut self, lives: impl Fn(&SessionKey) -> bool) {
+        let over = self.parents.iter().filter(|(_, parent)| !lives(parent)).map(|(key, _)| *key);
+        self.orphans.extend(over);
+    }
+
+    /// The session that this one was made of.
+    pub(crate) fn parent(&self, key: &SessionKey) -> Option<SessionKey> {
+        self.parents.get(key).copied()
+    }
+
+    /// The sessions that were made of this one.
+    pub(crate) fn derived(&self, key: &SessionKey) -> Vec<SessionKey> {
+        self.derived.get(key).cloned().unwrap_or_default()
+    }
+
+    /// Sessions that were left by their parent and are still to be ended.
+    pub(crate) const fn orphans(&self) -> &BTreeSet<SessionKey> {
+        &self.orphans
+    }
+
+    /// Uses of sessions, which are uses of what they were made of, too: the latest of each.
+    pub(crate) fn uses(&self, uses: Vec<(SessionKey, Timestamp)>) -> Vec<(SessionKey, Timestamp)> {
+        if self.parents.is_empty() {
+            return uses;
+        }
+        let mut latest = BTreeMap::new();
+        for (key, at) in uses {
+            for key in [Some(key), self.parent(&key)].into_iter().flatten() {
+                let known = latest.entry(key).or_insert(at);
+                *known = at.max(*known);
+            }
+        }
+        latest.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: u8) -> SessionKey {
+        SessionKey::from_bytes([number; 32])
+    }
+
+    #[test]
+    fn a_family_ends_with_its_parent_and_a_child_alone() {
+        let mut families = Families::default();
+        (1..4).for_each(|child| families.join(key(child), key(0)));
+        families.join(key(9), key(8));
+        families.leave(&key(2));
+        assert_eq!((families.derived(&key(0)), families.orphans().len()), (vec![key(1), key(3)], 0));
+        families.leave(&key(0));
+        assert_eq!(families.orphans(), &BTreeSet::from([key(1), key(3)]));
+        families.leave(&key(1));
+        families.leave(&key(3));
+        assert!(families.orphans().is_empty());
+        assert_eq!(families.parent(&key(9)), Some(key(8)));
+        families.settle(|parent| *parent != key(8));
+        assert_eq!(families.orphans(), &BTreeSet::from([key(9)]));
+    }
+
+    #[test]
+    fn the_oldest_gives_way_to_one_too_many() {
+        let mut families = Families::default();
+        (0..MAX_DERIVED).for_each(|_| families.join(key(1), key(0)));
+        assert!(families.orphans().is_empty());
+        families.join(key(2), key(0));
+        assert_eq!(families.orphans(), &BTreeSet::from([key(1)]));
+    }
+
+    #[test]
+    fn a_use_of_a_child_is_one_of_its_parent() {
+        let at = Timestamp::from_unix_seconds;
+        let mut families = Families::default();
+        let uses = vec![(key(1), at(9)), (key(0), at(5)), (key(7), at(1))];
+        assert_eq!(families.uses(uses.clone()), uses);
+        families.join(key(1), key(0));
+        assert_eq!(families.uses(uses), [(key(0), at(9)), (key(1), at(9)), (key(7), at(1))]);
+    }
+}
