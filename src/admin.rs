@@ -13,10 +13,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::house::House;
 use crate::http_server::{Answer, json as json_answer};
+use crate::records;
 use crate::reload::Generations;
 
-/// The most an operator's request may carry.
-const MAX_REQUEST_BYTES: usize = 64 * 1024;
+/// The most an operator's request may carry; a push of records has bounds of its own.
+const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 
 /// A reload that somebody waits for.
 pub(crate) type ReloadOrder = oneshot::Sender<Result<String, String>>;
@@ -41,13 +42,18 @@ impl Admin {
             (&Method::GET, "/status") => json_answer(StatusCode::OK, &self.status()),
             (&Method::GET, "/sessions") => match self.house.sessions() {
                 Some(sessions) => json_answer(StatusCode::OK, &sessions),
-                None => refusal(StatusCode::NOT_FOUND, "this process does not run the broker; ask the one that does"),
+                None => elsewhere(),
             },
             (&Method::POST, "/reload") => self.reload().await,
             (&Method::POST, "/sessions/end") => match read(body).await {
                 Ok(selector) => self.end_sessions(&selector).await,
                 Err(message) => refusal(StatusCode::BAD_REQUEST, &message),
             },
+            (&Method::POST, "/records") => match self.house.operator() {
+                Some(operator) => about_records(records::admin::push(operator, body).await),
+                None => elsewhere(),
+            },
+            (&Method::POST, "/records/list" | "/records/delete") => self.records(&path, body).await,
             (&Method::GET, path) => match path.strip_prefix("/decisions/") {
                 Some(request_id) => self.explain(request_id),
                 None => refusal(StatusCode::NOT_FOUND, "no such resource"),
@@ -111,6 +117,18 @@ impl Admin {
         }
     }
 
+    async fn records(&self, path: &str, body: Incoming) -> Answer {
+        let Some(operator) = self.house.operator() else { return elsewhere() };
+        let order = match read(body).await {
+            Ok(order) => order,
+            Err(message) => return refusal(StatusCode::BAD_REQUEST, &message),
+        };
+        about_records(match path {
+            "/records/list" => records::admin::list(operator, order).await,
+            _ => records::admin::delete(operator, order).await,
+        })
+    }
+
     fn explain(&self, request_id: &str) -> Answer {
         match self.house.decision(request_id) {
             Some(record) => json_answer(StatusCode::OK, &record),
@@ -119,6 +137,17 @@ impl Admin {
             }
         }
     }
+}
+
+fn about_records(outcome: Result<Value, records::admin::Refused>) -> Answer {
+    match outcome {
+        Ok(answer) => json_answer(StatusCode::OK, &answer),
+        Err((status, message)) => refusal(status, &message),
+    }
+}
+
+fn elsewhere() -> Answer {
+    refusal(StatusCode::NOT_FOUND, "this process does not run the broker; ask the one that does")
 }
 
 fn refusal(status: StatusCode, message: &str) -> Answer {

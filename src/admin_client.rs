@@ -1,4 +1,4 @@
-//! Talks to a running process over its admin socket: `status`, `explain`, `reload`, `sessions`.
+//! Talks to a running process over its admin socket: `status`, `explain`, `reload`, `sessions`, `records`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Body;
 use hyper_util::rt::TokioIo;
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use portcullis_config::ProcessEnvironment;
@@ -45,23 +46,35 @@ pub(crate) fn socket(admin: &Admin) -> Result<PathBuf> {
 /// # Errors
 /// Nobody listens, or the answer is not JSON or too late.
 pub(crate) async fn ask(socket: &Path, method: Method, path: &str, body: Option<&Value>) -> Result<Reply> {
-    let exchange = exchange(socket, method, path, body);
+    let content = body.map(ToString::to_string).unwrap_or_default();
+    let exchange = exchange(socket, method, path, Full::new(Bytes::from(content)));
     tokio::time::timeout(DEADLINE, exchange).await.map_err(|_late| miette!("no answer within {DEADLINE:?}"))?
 }
 
-async fn exchange(socket: &Path, method: Method, path: &str, body: Option<&Value>) -> Result<Reply> {
+/// Sends a body that is made while it is sent, which takes as long as it takes.
+///
+/// # Errors
+/// Nobody listens, the body breaks off, or the answer is not JSON.
+pub(crate) async fn send<B>(socket: &Path, path: &str, body: B) -> Result<Reply>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    exchange(socket, Method::POST, path, body).await
+}
+
+async fn exchange<B>(socket: &Path, method: Method, path: &str, body: B) -> Result<Reply>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let stream = UnixStream::connect(socket).await.into_diagnostic().wrap_err_with(|| {
         format!("{}: no Portcullis answers there; is it running, and are you its user?", socket.display())
     })?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.into_diagnostic()?;
-    let content = body.map(ToString::to_string).unwrap_or_default();
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(header::HOST, "admin")
-        .body(Full::new(Bytes::from(content)))
-        .into_diagnostic()?;
+    let request =
+        Request::builder().method(method).uri(path).header(header::HOST, "admin").body(body).into_diagnostic()?;
     let answer = async {
         let answer = sender.send_request(request).await.into_diagnostic()?;
         let status = answer.status();

@@ -33,6 +33,9 @@ pub(crate) enum Command {
     /// List and end sessions.
     #[command(subcommand)]
     Sessions(Sessions),
+    /// Push, list and delete external data, which policies look at by `record`.
+    #[command(subcommand)]
+    Records(Records),
     /// Make, look at and export the cluster secret.
     #[command(subcommand)]
     Keys(Keys),
@@ -226,6 +229,65 @@ pub(crate) struct EndSessions {
     #[arg(long)]
     pub(crate) issuer: Option<String>,
     /// Which process.
+    #[command(flatten)]
+    pub(crate) admin: Admin,
+}
+
+/// What can be done to external data.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Records {
+    /// Push records, JSON lines `{"type": …, "id": …, "data": {…}}`: all of them or, if one is no record, none.
+    Push(PushRecords),
+    /// List records.
+    List(ListRecords),
+    /// Delete records of a type.
+    Delete(DeleteRecords),
+}
+
+/// Options of `records push`.
+#[derive(Args, Debug)]
+pub(crate) struct PushRecords {
+    /// The files; `-` or none: standard input. Of two records with the same type and id the later one counts.
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Put the records in the place of all of this type, in one step: what is not among them is gone.
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) replace: Option<String>,
+    /// Which process; it must run the broker.
+    #[command(flatten)]
+    pub(crate) admin: Admin,
+}
+
+/// Options of `records list`.
+#[derive(Args, Debug)]
+pub(crate) struct ListRecords {
+    /// Only records of this type.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) kind: Option<String>,
+    /// Only records with this id.
+    #[arg(long, value_name = "ID")]
+    pub(crate) id: Option<String>,
+    /// JSON lines, as `records push` takes them.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Which process; it must run the broker.
+    #[command(flatten)]
+    pub(crate) admin: Admin,
+}
+
+/// Options of `records delete`.
+#[derive(Args, Debug)]
+pub(crate) struct DeleteRecords {
+    /// Their type.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) kind: String,
+    /// Their ids.
+    #[arg(value_name = "ID", required_unless_present = "all")]
+    pub(crate) ids: Vec<String>,
+    /// Every record of the type.
+    #[arg(long, conflicts_with = "ids")]
+    pub(crate) all: bool,
+    /// Which process; it must run the broker.
     #[command(flatten)]
     pub(crate) admin: Admin,
 }

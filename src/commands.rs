@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::cli::{Admin, Cli, Command, EndSessions, Explain, ListSessions, Policy, Sessions, Status};
 use crate::terminal::{note, say};
-use crate::{admin_client, check, demo, explain, keys_command, migrate, policy, run, status};
+use crate::{admin_client, check, demo, explain, keys_command, migrate, policy, records, run, status};
 
 /// Does what the command line asks for.
 ///
@@ -29,6 +29,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Reload(options) => return client()?.block_on(reload(options)),
         Command::Sessions(Sessions::End(options)) => return client()?.block_on(end_sessions(options)),
         Command::Sessions(Sessions::List(options)) => return client()?.block_on(list_sessions(options)),
+        Command::Records(records) => return client()?.block_on(records::run(records)),
         Command::Keys(keys) => keys_command::run(keys)?,
         Command::Policy(Policy::Eval) => return evaluate(),
         Command::Policy(Policy::Test(options)) => return Ok(told_apart(policy::test(&options, &SystemClock))),
@@ -115,7 +116,7 @@ async fn list_sessions(options: ListSessions) -> Result<ExitCode> {
 }
 
 /// Asks the process and takes its refusal for an error.
-async fn ask(
+pub(crate) async fn ask(
     admin: &Admin,
     method: Method,
     path: &str,
@@ -123,9 +124,16 @@ async fn ask(
 ) -> Result<admin_client::Reply> {
     let socket = admin_client::socket(admin)?;
     let reply = admin_client::ask(&socket, method, path, body).await?;
-    if reply.status.is_success() {
-        return Ok(reply);
+    let status = reply.status;
+    Ok(admin_client::Reply { status, body: accepted(reply)? })
+}
+
+/// What the process answered, unless that is a refusal.
+pub(crate) fn accepted(reply: admin_client::Reply) -> Result<serde_json::Value> {
+    let admin_client::Reply { status, body } = reply;
+    if status.is_success() {
+        return Ok(body);
     }
-    let message = reply.body.get("error").and_then(|text| text.as_str()).unwrap_or("refused");
+    let message = body.get("error").and_then(|text| text.as_str()).unwrap_or("refused");
     Err(miette::miette!("{message}"))
 }

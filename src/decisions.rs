@@ -2,6 +2,7 @@
 //! claims, so they go to the admin socket and to the decision sink, never into a log.
 
 use portcullis_gate::{Shadowed, Snapshot};
+use portcullis_identity::Records;
 use portcullis_policy::ExplainedRule;
 use portcullis_proxy::{DecisionRecord, Explained};
 use serde_json::{Value, json};
@@ -10,14 +11,13 @@ use crate::policy::{Door, Judged, Outcome, Why, changes};
 
 /// A record with the facts its decision read: a line of the decision sink.
 pub(crate) fn json(record: &DecisionRecord) -> Value {
-    told(record, record.explained().as_ref())
+    told(record, None)
 }
 
 /// A record as `portcullis explain` shows it: with what would have to change, and what serves now.
-pub(crate) fn explained(record: &DecisionRecord, now: &Snapshot) -> Value {
-    let explained = record.explained();
-    let mut told = told(record, explained.as_ref());
-    let to_pass = to_pass(record, explained, now);
+pub(crate) fn explained(record: &DecisionRecord, now: &Snapshot, records: Option<&Records>) -> Value {
+    let mut told = told(record, records);
+    let to_pass = to_pass(record, record.explained(records), now);
     if let Value::Object(fields) = &mut told {
         fields.insert("to_pass".into(), json!(to_pass));
         fields.insert("generation_now".into(), json!(now.generation().to_string()));
@@ -25,7 +25,8 @@ pub(crate) fn explained(record: &DecisionRecord, now: &Snapshot) -> Value {
     told
 }
 
-fn told(record: &DecisionRecord, explained: Option<&Explained>) -> Value {
+fn told(record: &DecisionRecord, newest: Option<&Records>) -> Value {
+    let explained = record.explained(newest);
     let DecisionRecord {
         request_id,
         at,
@@ -44,8 +45,9 @@ fn told(record: &DecisionRecord, explained: Option<&Explained>) -> Value {
         decision,
         shadow,
         generation,
+        records: _,
     } = record;
-    let rules = explained.map(|explained| explained.explanation.rules.as_slice()).unwrap_or_default();
+    let rules = explained.as_ref().map(|explained| explained.explanation.rules.as_slice()).unwrap_or_default();
     let rule = decision.and_then(|decision| decision.rule);
     let reasons: Vec<&str> = decision.iter().flat_map(|decision| decision.reasons.iter()).collect();
     let missing = missing.and_then(|missing| Why::Lacks(missing).word());
@@ -67,8 +69,8 @@ fn told(record: &DecisionRecord, explained: Option<&Explained>) -> Value {
         "rule": rule,
         "rule_line": line_of(rules, rule),
         "rules": rules,
-        "exact": explained.map(|explained| explained.exact),
-        "shadow": shadow.as_ref().map(|shadowed| on_trial(shadowed, record.shadow_explained().as_ref())),
+        "exact": explained.as_ref().map(|explained| explained.exact),
+        "shadow": shadow.as_ref().map(|shadowed| on_trial(shadowed, record.shadow_explained(newest).as_ref())),
         "session": session.as_ref().map(|session| session.key.to_string()),
         "generation": generation.map(|generation| generation.to_string()),
     })

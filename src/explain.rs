@@ -26,7 +26,11 @@ pub(crate) fn text(record: &Value) -> String {
     line("generation", format!("{}{note}", field("generation")));
     if list(record, "rules").next().is_some() {
         let exact = record.get("exact").and_then(Value::as_bool).unwrap_or(true);
-        let note = if exact { "" } else { "  (path or method too long to be kept: the facts below are cut short)" };
+        let note = if exact {
+            ""
+        } else {
+            "  (path or method too long to be kept, or external data has changed since: the facts below are not all of then)"
+        };
         text.push_str(&format!("rules{note}\n{}", rules(record)));
     }
     if let Some(shadow) = record.get("shadow").filter(|shadow| !shadow.is_null()) {
@@ -126,6 +130,8 @@ fn meaning(reason: &str) -> &'static str {
         "http-method-unauthorized" => "the method does not fit",
         "http-path-ok" => "the path fits",
         "http-path-unauthorized" => "the path does not fit",
+        "record-ok" => "external data is as asked for",
+        "record-unauthorized" => "external data is not as asked for, or not known",
         "source-ip-ok" => "the client's address is within a range asked for",
         "source-ip-unauthorized" => "the client's address is within no range asked for",
         "device-ok" => "the device fits",

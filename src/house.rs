@@ -14,7 +14,7 @@ use portcullis_config::{Certificate, Config, Service, Storage};
 use portcullis_gate::{Gate, Snapshot};
 use portcullis_identity::{Clock, SystemClock};
 use portcullis_keys::{KeyRing, Random, ServiceRole, SystemRandom};
-use portcullis_proxy::{BrokerSessions, Proxy, ProxyParts};
+use portcullis_proxy::{BrokerRecords, BrokerSessions, Proxy, ProxyParts};
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,7 +25,8 @@ use crate::decision_sink::{NextSink, Sink};
 use crate::internal_tls::InternalTls;
 use crate::readiness::{Readiness, Stage};
 use crate::replica_metrics::ReplicaMetrics;
-use crate::{certificates, secret_file, self_signed, sockets};
+use crate::sockets::Sockets;
+use crate::{certificates, secret_file, self_signed};
 
 /// Why the house does not stand: said once, at start.
 pub(crate) type StartError = Box<dyn std::error::Error + Send + Sync>;
@@ -39,6 +40,8 @@ pub(crate) struct House {
     pub(crate) store: Option<Broker>,
     /// What keeps its tokens fresh.
     pub(crate) refresher: Option<Arc<Refresher>>,
+    /// The way to it for who may change external data: its own host's operator.
+    operator: Option<BrokerClient>,
     /// The way to the broker, wherever it is.
     broker: BrokerClient,
     pub(crate) agreement: Arc<Agreement>,
@@ -64,43 +67,6 @@ pub(crate) struct ProxyRoom {
     pub(crate) gate: Arc<Gate>,
     pub(crate) replica: Arc<Replica>,
     pub(crate) sink: Arc<Sink>,
-}
-
-/// Everything that is bound before anything runs.
-struct Sockets {
-    public: Vec<TcpListener>,
-    redirect: Option<TcpListener>,
-    broker: Option<UnixListener>,
-    broker_tls: Option<TcpListener>,
-    authn: Option<UnixListener>,
-    authn_tls: Option<TcpListener>,
-}
-
-impl Sockets {
-    fn bind(config: &Config) -> Result<Self, StartError> {
-        let Config { services, listen, directories, .. } = config;
-        let runs = |service| services.runs(service);
-        let unix = |service, name: &str| {
-            runs(service).then(|| sockets::unix(&directories.run.join(name))).transpose().map_err(StartError::from)
-        };
-        let tcp = |service, address: Option<std::net::SocketAddr>| {
-            address
-                .filter(|_| runs(service))
-                .map(|address| sockets::tcp(address, &[]))
-                .transpose()
-                .map_err(StartError::from)
-        };
-        let public =
-            listen.public.iter().filter(|_| runs(Service::Proxy)).map(|address| sockets::tcp(*address, &listen.public));
-        Ok(Self {
-            public: public.collect::<Result<_, _>>()?,
-            redirect: tcp(Service::Proxy, listen.redirect)?,
-            broker: unix(Service::Broker, "broker.sock")?,
-            broker_tls: tcp(Service::Broker, listen.internal.broker)?,
-            authn: unix(Service::Authn, "authn.sock")?,
-            authn_tls: tcp(Service::Authn, listen.internal.authn)?,
-        })
-    }
 }
 
 /// What the services share while they are set up.
@@ -139,6 +105,7 @@ impl House {
         let traffic = TaskTracker::new();
         let Sockets { public, redirect, broker, broker_tls, authn, authn_tls } = sockets;
         let store = site.start_broker(broker, broker_tls).await?;
+        let operator = store.as_ref().map(|_| site.operator());
         let refresher = store.as_ref().map(|store| site.start_refresher(store)).transpose()?;
         // Without a sign-in host no route asks who somebody is.
         let authn = if config.sign_in.host.is_empty() { None } else { site.start_authn(authn, authn_tls)? };
@@ -162,6 +129,7 @@ impl House {
             authn,
             store,
             refresher,
+            operator,
             broker,
             agreement,
             ring: ArcSwap::new(ring),
@@ -183,6 +151,11 @@ impl House {
     /// The broker does not answer.
     pub(crate) async fn end_sessions(&self, selector: EndSelector, reason: EndReason) -> Result<usize, String> {
         self.broker.end(selector, reason).await.map(|ended| ended.len()).map_err(|error| chain(&error))
+    }
+
+    /// The way to the broker for its operator, if this process runs it.
+    pub(crate) const fn operator(&self) -> Option<&BrokerClient> {
+        self.operator.as_ref()
     }
 
     /// Drains and stops: traffic first, then the services it needs.
@@ -245,6 +218,12 @@ impl Site<'_> {
         Ok(Some(broker))
     }
 
+    /// The way to the broker of this process for its operator.
+    fn operator(&self) -> BrokerClient {
+        let socket = self.config.directories.run.join("broker.sock");
+        BrokerClient::connect_lazy(Endpoint::Unix(socket), ServiceRole::Broker)
+    }
+
     fn start_refresher(&self, store: &Broker) -> Result<Arc<Refresher>, StartError> {
         let refresher = Arc::new(store.refresher(self.config)?);
         let (running, stop) = (Arc::clone(&refresher), self.stop.clone());
@@ -282,11 +261,13 @@ impl Site<'_> {
         ends: &CertificateEnds,
     ) -> Result<ProxyRoom, StartError> {
         let config = self.config;
-        let gate = Arc::new(Gate::new(Snapshot::build(config, None)?));
+        let snapshot = Snapshot::build(config, None)?;
         let broker = self.broker_client(ServiceRole::Proxy)?;
         let bounds = ReplicaBounds { max_bytes: config.replica.max_bytes, max_staleness: config.replica.max_staleness };
         let replica = Replica::new(broker.clone(), bounds);
         ReplicaMetrics::register(&replica, &self.registry)?;
+        let records = Arc::new(BrokerRecords::new(Arc::clone(&replica)));
+        let gate = Arc::new(Gate::new(snapshot).with_records(records));
         let certificate = self_signed_for(config, self.clock.as_ref())?;
         ends.show(&certificates::ends(config, certificate.as_ref()));
         let sink = Arc::new(Sink::new(&self.registry)?);

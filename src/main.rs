@@ -22,6 +22,7 @@ mod migrate;
 mod policy;
 mod publish;
 mod readiness;
+mod records;
 mod reload;
 mod replica_metrics;
 mod run;

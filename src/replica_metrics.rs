@@ -15,6 +15,8 @@ pub(crate) struct ReplicaMetrics {
     staleness: Gauge,
     sessions: IntGauge,
     bytes: IntGauge,
+    records: IntGauge,
+    records_staleness: Gauge,
 }
 
 impl ReplicaMetrics {
@@ -29,23 +31,33 @@ impl ReplicaMetrics {
         )?;
         let sessions = IntGauge::new("portcullis_replica_sessions", "Sessions that the replica holds.")?;
         let bytes = IntGauge::new("portcullis_replica_bytes", "Estimated memory of these sessions.")?;
-        registry.register(Box::new(Self { replica: Arc::clone(replica), staleness, sessions, bytes }))
+        let records = IntGauge::new("portcullis_replica_records", "Records of external data that the replica holds.")?;
+        let records_staleness = Gauge::new(
+            "portcullis_replica_records_staleness_seconds",
+            "Since the replica last heard of external data; beyond replica.max_staleness it is unknown.",
+        )?;
+        let replica = Arc::clone(replica);
+        registry.register(Box::new(Self { replica, staleness, sessions, bytes, records, records_staleness }))
     }
 }
 
 impl Collector for ReplicaMetrics {
     fn desc(&self) -> Vec<&Desc> {
-        let Self { replica: _, staleness, sessions, bytes } = self;
-        [staleness.desc(), sessions.desc(), bytes.desc()].concat()
+        let Self { replica: _, staleness, sessions, bytes, records, records_staleness } = self;
+        [staleness.desc(), sessions.desc(), bytes.desc(), records.desc(), records_staleness.desc()].concat()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let Self { replica, staleness, sessions, bytes } = self;
+        let Self { replica, staleness, sessions, bytes, records, records_staleness } = self;
         let status = replica.status();
         staleness.set(status.silent_for.as_secs_f64());
         sessions.set(i64::try_from(status.sessions).unwrap_or(i64::MAX));
         bytes.set(i64::try_from(status.bytes).unwrap_or(i64::MAX));
-        [staleness.collect(), sessions.collect(), bytes.collect()].concat()
+        let external = replica.records_status();
+        records.set(i64::try_from(external.records).unwrap_or(i64::MAX));
+        records_staleness.set(external.silent_for.as_secs_f64());
+        [staleness.collect(), sessions.collect(), bytes.collect(), records.collect(), records_staleness.collect()]
+            .concat()
     }
 }
 

@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+use portcullis_config::{Config, Service};
 use socket2::{Domain, Socket, Type};
 
 /// Connections the kernel keeps until they are accepted.
@@ -36,6 +37,41 @@ pub(crate) enum BindError {
         /// The socket's path.
         path: PathBuf,
     },
+}
+
+/// Everything that is bound before anything runs.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    pub(crate) public: Vec<TcpListener>,
+    pub(crate) redirect: Option<TcpListener>,
+    pub(crate) broker: Option<UnixListener>,
+    pub(crate) broker_tls: Option<TcpListener>,
+    pub(crate) authn: Option<UnixListener>,
+    pub(crate) authn_tls: Option<TcpListener>,
+}
+
+impl Sockets {
+    /// Binds what the services of `config` need.
+    ///
+    /// # Errors
+    /// [`BindError`]; nothing stays bound.
+    pub(crate) fn bind(config: &Config) -> Result<Self, BindError> {
+        let Config { services, listen, directories, .. } = config;
+        let runs = |service| services.runs(service);
+        let local = |service, name: &str| runs(service).then(|| unix(&directories.run.join(name))).transpose();
+        let remote = |service, address: Option<SocketAddr>| {
+            address.filter(|_| runs(service)).map(|address| tcp(address, &[])).transpose()
+        };
+        let public = listen.public.iter().filter(|_| runs(Service::Proxy)).map(|address| tcp(*address, &listen.public));
+        Ok(Self {
+            public: public.collect::<Result<_, _>>()?,
+            redirect: remote(Service::Proxy, listen.redirect)?,
+            broker: local(Service::Broker, "broker.sock")?,
+            broker_tls: remote(Service::Broker, listen.internal.broker)?,
+            authn: local(Service::Authn, "authn.sock")?,
+            authn_tls: remote(Service::Authn, listen.internal.authn)?,
+        })
+    }
 }
 
 /// A listening TCP socket, ready for the runtime. `beside`: the other addresses of the same listener.

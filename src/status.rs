@@ -39,6 +39,17 @@ pub(crate) fn text(status: &Value) -> String {
             ),
         );
     }
+    if at("/replica/records").is_some() {
+        let state = if at("/replica/records/known") == Some(&Value::Bool(true)) { "known" } else { "not known" };
+        line(
+            "records",
+            format!(
+                "{state}, {} held, last word {} ms ago",
+                word("/replica/records/count"),
+                word("/replica/records/silent_for_ms")
+            ),
+        );
+    }
     for provider in at("/providers").and_then(Value::as_array).into_iter().flatten() {
         let field = |name: &str| provider.get(name).map(show).unwrap_or_default();
         line("provider", format!("{}: {} {}", field("name"), field("state"), field("reason")).trim_end().to_owned());

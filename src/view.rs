@@ -41,8 +41,10 @@ impl House {
             ProviderStatus::Failing { since: _, reason } => Some(format!("provider {name}: {reason}")),
             ProviderStatus::NeverContacted | ProviderStatus::Reachable { .. } => None,
         });
+        let unknown = self.proxy.as_ref().filter(|room| reads_records(room) && !room.replica.records_status().known);
+        let unknown = unknown.map(|_| "external data is not known: what hangs on it is denied".to_owned());
         let other = self.agreement.differs().then(|| "the broker's host has other shared settings or keys".to_owned());
-        cut_off.into_iter().chain(other).chain(failing).collect()
+        cut_off.into_iter().chain(unknown).chain(other).chain(failing).collect()
     }
 
     /// The live sessions, most recently used first, if this process runs the broker.
@@ -61,7 +63,7 @@ impl House {
     pub(crate) fn decision(&self, request_id: &str) -> Option<Value> {
         let room = self.proxy.as_ref()?;
         let record = room.proxy.decision(request_id)?;
-        Some(decisions::explained(&record, &room.gate.snapshot()))
+        Some(decisions::explained(&record, &room.gate.snapshot(), room.gate.records().as_deref()))
     }
 }
 
@@ -81,7 +83,15 @@ fn session(session: &SessionSummary) -> Value {
 
 fn replica(room: &ProxyRoom) -> Value {
     let status = room.replica.status();
+    let records = room.replica.records_status();
     json!({
+        "records": {
+            "following": records.following,
+            "known": records.known,
+            "count": records.records,
+            "version": records.version,
+            "silent_for_ms": u64::try_from(records.silent_for.as_millis()).unwrap_or(u64::MAX),
+        },
         "following": status.following,
         "version": status.version,
         "sessions": status.sessions,
@@ -89,6 +99,11 @@ fn replica(room: &ProxyRoom) -> Value {
         "silent_for_ms": u64::try_from(status.silent_for.as_millis()).unwrap_or(u64::MAX),
         "stale": status.stale,
     })
+}
+
+/// Whether a policy looks at external data.
+fn reads_records(room: &ProxyRoom) -> bool {
+    room.gate.snapshot().routes().iter().any(|route| route.policy.reads_records())
 }
 
 fn served(room: &ProxyRoom) -> Vec<Value> {

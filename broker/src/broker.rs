@@ -14,7 +14,7 @@ use portcullis_keys::{KeyId, Random, SealKeys};
 use portcullis_oidc::SetupError;
 use prometheus::Registry;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
@@ -24,6 +24,7 @@ use crate::listen;
 use crate::metrics::Metrics;
 use crate::queue::{Queue, Refusal};
 use crate::reader::{self, READS, Read};
+use crate::records::calls::PUSHES;
 use crate::refresher::Refresher;
 use crate::service::BrokerService;
 use crate::state::Shared;
@@ -119,7 +120,7 @@ pub enum KeysError {
     },
     /// Some record is sealed with it.
     #[error(
-        "records are sealed with key `{key}`, which the new key ring does not hold: it goes when their sessions have ended"
+        "records are sealed with key `{key}`, which the new key ring does not hold: it goes when their sessions have ended, and external data is sealed anew"
     )]
     Needed {
         /// The key's id.
@@ -153,7 +154,8 @@ impl Broker {
         let writer = spawn("broker-writer", move || writer.run(&commands))?;
         let known = Arc::clone(&shared);
         let reader = spawn("broker-reader", move || reader::run(&known, &storage, &asked))?;
-        let service = BrokerService { shared, writes, reads, stop: CancellationToken::new() };
+        let pushes = Arc::new(Semaphore::new(PUSHES));
+        let service = BrokerService { shared, writes, reads, pushes, stop: CancellationToken::new() };
         Ok(Self { service, threads: Arc::new(Mutex::new(vec![writer, reader])) })
     }
 
@@ -290,7 +292,7 @@ impl Broker {
     pub async fn close(&self) {
         self.service.stop.cancel();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        let Self { service: BrokerService { shared: _, writes, reads, stop: _ }, threads: _ } = self.clone();
+        let Self { service: BrokerService { shared: _, writes, reads, pushes: _, stop: _ }, threads: _ } = self.clone();
         let joined = tokio::task::spawn_blocking(move || {
             writes.order(Command::Close);
             reads.order(Read::Close);

@@ -36,6 +36,7 @@ mod permission;
 mod plan;
 mod queue;
 mod reader;
+mod records;
 mod refresher;
 mod service;
 mod state;

@@ -3,12 +3,17 @@
 use portcullis_broker_api::EndReason;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
+use crate::records::RecordIndex;
+use crate::state::count;
+
 /// The metrics.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     pub(crate) sessions: IntGauge,
     pub(crate) watchers: IntGauge,
     pub(crate) log_version: IntGauge,
+    records: IntGauge,
+    record_bytes: IntGauge,
     pub(crate) creates: IntCounter,
     ends: IntCounterVec,
     redeems: IntCounterVec,
@@ -48,6 +53,11 @@ impl Metrics {
             sessions: IntGauge::new("portcullis_broker_sessions", "Live sessions.")?,
             watchers: IntGauge::new("portcullis_broker_watchers", "Replicas that follow the log now.")?,
             log_version: IntGauge::new("portcullis_broker_log_version", "Version of the newest change.")?,
+            records: IntGauge::new("portcullis_broker_records", "Records of external data.")?,
+            record_bytes: IntGauge::new(
+                "portcullis_broker_record_bytes",
+                "Bytes of external data, as its bound counts them.",
+            )?,
             creates: IntCounter::new("portcullis_broker_creates_total", "Sessions created.")?,
             ends: counters("portcullis_broker_ends_total", "Sessions ended.", "reason")?,
             redeems: counters("portcullis_broker_redeems_total", "Hand-overs presented.", "result")?,
@@ -74,6 +84,8 @@ impl Metrics {
             sessions,
             watchers,
             log_version,
+            records,
+            record_bytes,
             creates,
             ends,
             redeems,
@@ -84,7 +96,7 @@ impl Metrics {
             commit_seconds,
             commit_changes,
         } = self.clone();
-        for gauge in [sessions, watchers, log_version, refreshes_under_way] {
+        for gauge in [sessions, watchers, log_version, refreshes_under_way, records, record_bytes] {
             registry.register(Box::new(gauge))?;
         }
         registry.register(Box::new(creates))?;
@@ -95,6 +107,11 @@ impl Metrics {
             registry.register(Box::new(histogram))?;
         }
         Ok(())
+    }
+
+    pub(crate) fn hold_records(&self, index: &RecordIndex) {
+        self.records.set(count(index.len()));
+        self.record_bytes.set(count(index.bytes()));
     }
 
     pub(crate) fn ended(&self, reason: EndReason) {

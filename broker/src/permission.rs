@@ -14,10 +14,15 @@ pub(crate) enum Method {
     End,
     Watch,
     AccessToken,
+    PushRecords,
+    DeleteRecords,
+    ListRecords,
+    WatchRecords,
 }
 
-/// The table. Nobody reads refresh tokens: there is no such call.
-const TABLE: [(Method, &str, &[ServiceRole]); 9] = [
+/// The table. Nobody reads refresh tokens: there is no such call. External data opens doors, so only the broker's own
+/// host changes it, whose operator speaks as the broker; a proxy reads it, and no sign-in needs it.
+const TABLE: [(Method, &str, &[ServiceRole]); 13] = [
     (Method::Hello, "Hello", &[ServiceRole::Proxy, ServiceRole::Authn]),
     (Method::Create, "Create", &[ServiceRole::Authn]),
     (Method::Derive, "Derive", &[ServiceRole::Authn]),
@@ -27,6 +32,10 @@ const TABLE: [(Method, &str, &[ServiceRole]); 9] = [
     (Method::End, "End", &[ServiceRole::Proxy, ServiceRole::Authn]),
     (Method::Watch, "Watch", &[ServiceRole::Proxy]),
     (Method::AccessToken, "AccessToken", &[ServiceRole::Proxy]),
+    (Method::PushRecords, "PushRecords", &[ServiceRole::Broker]),
+    (Method::DeleteRecords, "DeleteRecords", &[ServiceRole::Broker]),
+    (Method::ListRecords, "ListRecords", &[ServiceRole::Broker]),
+    (Method::WatchRecords, "WatchRecords", &[ServiceRole::Proxy]),
 ];
 
 impl Method {
@@ -49,13 +58,17 @@ mod tests {
     /// The table once more, as the design says it: a cell that changes must change here too.
     #[test]
     fn every_cell_is_as_designed() {
-        use Method::{AccessToken, Create, Derive, End, Fetch, Hello, Redeem, Touch, Watch};
-        let proxy = [Hello, Fetch, Redeem, Touch, End, Watch, AccessToken];
+        use Method::{
+            AccessToken, Create, DeleteRecords, Derive, End, Fetch, Hello, ListRecords, PushRecords, Redeem, Touch,
+            Watch, WatchRecords,
+        };
+        let proxy = [Hello, Fetch, Redeem, Touch, End, Watch, AccessToken, WatchRecords];
         let authn = [Hello, Create, Derive, Fetch, End];
-        for method in [Hello, Create, Derive, Fetch, Redeem, Touch, End, Watch, AccessToken] {
+        let broker = [PushRecords, DeleteRecords, ListRecords];
+        for (method, _, _) in TABLE {
             assert_eq!(method.permits(ServiceRole::Proxy), proxy.contains(&method), "proxy, {method:?}");
             assert_eq!(method.permits(ServiceRole::Authn), authn.contains(&method), "authn, {method:?}");
-            assert!(!method.permits(ServiceRole::Broker), "broker, {method:?}");
+            assert_eq!(method.permits(ServiceRole::Broker), broker.contains(&method), "broker, {method:?}");
         }
     }
 

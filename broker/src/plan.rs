@@ -2,9 +2,10 @@
 
 mod derive;
 mod refresh;
+mod writes;
 
 use portcullis_broker_api::wire::generated as proto;
-use portcullis_broker_api::{EndReason, EndSelector, Ended, LogoutHint, NewSession, wire};
+use portcullis_broker_api::{EndReason, EndSelector, Ended, LogoutHint, NewSession, Pushed, wire};
 use portcullis_identity::{SessionKey, Timestamp};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::index::Entry;
 use crate::metrics::RedeemResult;
 use crate::queue::{Refusal, Reply, answer, store_failed};
 use crate::reader;
+use crate::records::edit::Edited;
 use crate::state::{Known, Shared, instant};
 use crate::storage::{Change, Expect, Kind, LogEntry, News, Outcome, Storage, Write};
 use crate::writer::Hints;
@@ -19,6 +21,7 @@ use crate::writer::Hints;
 pub(crate) use derive::{Derive, Derived};
 use refresh::{Begin, Finish};
 pub(crate) use refresh::{Due, Facts, RefreshOutcome, Sureness};
+pub(crate) use writes::{applied, delete, put};
 
 /// How long what a sign-out needs is kept after somebody else than authn ended the session.
 const FAREWELL: Duration = Duration::from_secs(600);
@@ -82,6 +85,8 @@ pub(crate) enum Step {
     Begin(Begin),
     /// A refresh that is over.
     Finish(Finish),
+    /// A change of external data.
+    Records(Edited),
     Sweep {
         ends: Vec<End>,
         spent: Vec<(Timestamp, [u8; 16])>,
@@ -109,9 +114,10 @@ pub(crate) enum Settled {
     Ended { ended: Vec<Ended>, reason: EndReason, reply: Option<Reply<Vec<Ended>>> },
     Begun { dues: Vec<Due>, reply: Reply<Vec<Due>> },
     Finished { ended: Vec<Ended>, reply: Reply<()> },
+    Recorded { pushed: Option<Pushed>, reply: Reply<Pushed> },
 }
 
-type Planned = Option<(Step, Vec<Change>)>;
+pub(crate) type Planned = Option<(Step, Vec<Change>)>;
 
 impl Plan<'_> {
     pub(crate) fn create(&self, new: Box<NewSession>, reply: Reply<proto::Session>) -> Planned {
@@ -299,6 +305,7 @@ impl Step {
             Self::Derive(derive) => derive.apply(outcomes, known),
             Self::Begin(begin) => begin.apply(outcomes, known),
             Self::Finish(finish) => finish.apply(outcomes, known),
+            Self::Records(edited) => edited.apply(outcomes, known),
             Self::Sweep { ends, spent, farewells } => {
                 spent.into_iter().for_each(|(until, id)| known.index.forget_redeemed(id, until));
                 farewells.into_iter().for_each(|(until, key)| known.index.forget_farewell(key, until));
@@ -320,6 +327,7 @@ impl Step {
             Self::Derive(derive) => answer(derive.reply, Err(refusal)),
             Self::Begin(Begin { dues: _, unread: _, now: _, reply }) => answer(reply, Err(refusal)),
             Self::Finish(Finish { reply, .. }) => answer(reply, Err(refusal)),
+            Self::Records(edited) => edited.refuse(refusal),
             Self::Sweep { ends: _, spent: _, farewells: _ } => {}
         }
     }
@@ -354,6 +362,7 @@ impl Settled {
             }
             Self::Touched { reply } => answer(reply, Ok(())),
             Self::Begun { dues, reply } => answer(reply, Ok(dues)),
+            Self::Recorded { pushed, reply } => answer(reply, pushed.ok_or(Refusal::Store)),
             Self::Finished { ended, reply } => {
                 ended.iter().for_each(|_| shared.metrics.ended(EndReason::Provider));
                 answer(reply, Ok(()));
@@ -381,19 +390,4 @@ fn apply_ends(ends: Vec<End>, reason: EndReason, outcomes: &[Outcome], known: &m
         ended.push(Ended { key, logout: hint });
     }
     ended
-}
-
-const fn applied(outcome: Outcome) -> Option<u64> {
-    match outcome {
-        Outcome::Applied { version } => Some(version),
-        Outcome::Conflict => None,
-    }
-}
-
-const fn put(kind: Kind, id: Vec<u8>, expect: Expect, value: Vec<u8>) -> Write {
-    Write { kind, id, expect, value: Some(value) }
-}
-
-const fn delete(kind: Kind, id: Vec<u8>, expect: Expect) -> Write {
-    Write { kind, id, expect, value: None }
 }

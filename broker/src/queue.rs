@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
+use portcullis_broker_api::{MAX_RECORDS_BYTES, MAX_RECORDS_OF_A_TYPE, RECORD_OVERHEAD_BYTES};
 use tokio::sync::oneshot;
 
 use crate::storage::StorageError;
@@ -24,6 +25,17 @@ pub(crate) enum Refusal {
     /// The engine did not write or read; the cause is in the log.
     #[error("store unavailable")]
     Store,
+    /// Beyond [`MAX_RECORDS_OF_A_TYPE`].
+    #[error("more than {MAX_RECORDS_OF_A_TYPE} records of one type")]
+    TooManyOfType,
+    /// Beyond [`MAX_RECORDS_BYTES`].
+    #[error(
+        "all records would take more than {MAX_RECORDS_BYTES} bytes, {RECORD_OVERHEAD_BYTES} for each beside its texts"
+    )]
+    TooManyRecordBytes,
+    /// A replacement of one type brings records of another.
+    #[error("a record is of another type than the one that is replaced")]
+    OtherType,
 }
 
 /// Where a thread answers.

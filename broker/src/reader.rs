@@ -87,7 +87,7 @@ fn tokens(shared: &Shared, storage: &dyn Storage, key: &SessionKey) -> Result<Up
 /// The key of the first sealed record that `keys` would not open.
 fn needed(storage: &dyn Storage, keys: &SealKeys) -> Result<Option<KeyId>, Refusal> {
     let mut found = None;
-    for kind in [Kind::Session, Kind::Tokens, Kind::Farewell] {
+    for kind in [Kind::Session, Kind::Tokens, Kind::Farewell, Kind::Record] {
         let scanned = storage.scan(kind, &mut |_, stored| {
             // A farewell has its instant in front.
             let sealed = if kind == Kind::Farewell { instant(&stored.value, kind)?.1 } else { &stored.value };

@@ -210,7 +210,13 @@ async fn finish(writes: &Queue<Command>, mark: (SessionKey, u64), outcome: &Refr
             Err(Refusal::NoSession) => return "too_late",
             Err(refusal @ (Refusal::Busy | Refusal::Store)) if attempt + 1 == WRITES => return told(refusal),
             Err(Refusal::Busy | Refusal::Store) => tokio::time::sleep(WRITE_PAUSE * 2_u32.pow(attempt)).await,
-            Err(refusal @ (Refusal::Closed | Refusal::Exists)) => return told(refusal),
+            Err(
+                refusal @ (Refusal::Closed
+                | Refusal::Exists
+                | Refusal::TooManyOfType
+                | Refusal::TooManyRecordBytes
+                | Refusal::OtherType),
+            ) => return told(refusal),
         }
     }
     label

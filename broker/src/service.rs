@@ -9,14 +9,16 @@ use portcullis_broker_api::wire::generated::broker_server;
 use portcullis_broker_api::{EndReason, ServerId, UpstreamTokens, wire};
 use portcullis_identity::{SessionKey, Timestamp};
 use portcullis_keys::ServiceRole;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::metrics::RefusalCause;
 use crate::peer;
 use crate::plan::Redeem;
 use crate::queue::{Queue, Refusal};
 use crate::reader::Read;
+use crate::records;
 use crate::state::Shared;
 use crate::watch;
 use crate::writer::{Command, Hints};
@@ -32,6 +34,8 @@ pub(crate) struct BrokerService {
     pub(crate) shared: Arc<Shared>,
     pub(crate) writes: Queue<Command>,
     pub(crate) reads: Queue<Read>,
+    /// Whose turn it is to push records.
+    pub(crate) pushes: Arc<Semaphore>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -40,6 +44,7 @@ type Answer<T> = Result<Response<T>, Status>;
 #[tonic::async_trait]
 impl broker_server::Broker for BrokerService {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<proto::WatchEvent, Status>> + Send>>;
+    type WatchRecordsStream = Pin<Box<dyn Stream<Item = Result<proto::RecordsEvent, Status>> + Send>>;
 
     async fn hello(&self, request: Request<proto::HelloRequest>) -> Answer<proto::HelloAnswer> {
         let role = peer::role(request.extensions())?;
@@ -119,11 +124,7 @@ impl broker_server::Broker for BrokerService {
 
     async fn watch(&self, request: Request<proto::WatchRequest>) -> Answer<Self::WatchStream> {
         let proto::WatchRequest { server_id, version } = request.into_inner();
-        let cursor = if server_id.is_empty() {
-            None
-        } else {
-            Some((ServerId::from_bytes(&server_id).map_err(|error| self.malformed(&error))?, version))
-        };
+        let cursor = self.cursor(&server_id, version)?;
         let stream = watch::follow(Arc::clone(&self.shared), self.reads.clone(), cursor, self.stop.clone());
         Ok(Response::new(Box::pin(stream)))
     }
@@ -141,16 +142,50 @@ impl broker_server::Broker for BrokerService {
             expires_at: expires_at.map(Timestamp::unix_millis),
         }))
     }
+
+    async fn push_records(
+        &self,
+        request: Request<Streaming<proto::PushRecordsRequest>>,
+    ) -> Answer<proto::PushRecordsAnswer> {
+        records::calls::push(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn delete_records(
+        &self,
+        request: Request<proto::DeleteRecordsRequest>,
+    ) -> Answer<proto::DeleteRecordsAnswer> {
+        records::calls::delete(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_records(&self, request: Request<proto::ListRecordsRequest>) -> Answer<proto::ListRecordsAnswer> {
+        records::calls::list(self, request.into_inner()).map(Response::new)
+    }
+
+    async fn watch_records(&self, request: Request<proto::WatchRecordsRequest>) -> Answer<Self::WatchRecordsStream> {
+        let proto::WatchRecordsRequest { server_id, version } = request.into_inner();
+        let cursor = self.cursor(&server_id, version)?;
+        let stream = records::follow::follow(Arc::clone(&self.shared), cursor, self.stop.clone());
+        Ok(Response::new(Box::pin(stream)))
+    }
 }
 
 impl BrokerService {
-    fn malformed(&self, error: &wire::WireError) -> Status {
+    /// Where a follower stands; no server: nowhere yet.
+    fn cursor(&self, server_id: &[u8], version: u64) -> Result<Option<(ServerId, u64)>, Status> {
+        if server_id.is_empty() {
+            return Ok(None);
+        }
+        let server = ServerId::from_bytes(server_id).map_err(|error| self.malformed(&error))?;
+        Ok(Some((server, version)))
+    }
+
+    pub(crate) fn malformed(&self, error: &wire::WireError) -> Status {
         self.shared.metrics.refused(RefusalCause::Malformed);
         tracing::warn!(error = error as &dyn std::error::Error, "request malformed");
         Status::invalid_argument(error.to_string())
     }
 
-    fn refused(&self, refusal: Refusal) -> Status {
+    pub(crate) fn refused(&self, refusal: Refusal) -> Status {
         match refusal {
             Refusal::Exists => Status::already_exists(refusal.to_string()),
             Refusal::NoSession => Status::not_found(refusal.to_string()),
@@ -159,6 +194,9 @@ impl BrokerService {
                 Status::unavailable(refusal.to_string())
             }
             Refusal::Closed => Status::unavailable(refusal.to_string()),
+            Refusal::TooManyOfType | Refusal::TooManyRecordBytes | Refusal::OtherType => {
+                Status::failed_precondition(refusal.to_string())
+            }
             Refusal::Store => {
                 self.shared.metrics.refused(RefusalCause::Store);
                 Status::unavailable(refusal.to_string())

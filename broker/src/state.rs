@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::index::{Entry, Index, refresh_at};
 use crate::log::Ring;
 use crate::metrics::Metrics;
+use crate::records::RecordIndex;
 use crate::storage::{Kind, OpenError, Storage, StorageError};
 use crate::vault::Vault;
 
@@ -30,10 +31,11 @@ pub(crate) struct Shared {
 pub(crate) struct Known {
     pub(crate) index: Index,
     pub(crate) ring: Ring,
+    pub(crate) records: RecordIndex,
 }
 
 impl Shared {
-    /// Reads the whole store once: sessions, last uses, spent hand-overs, farewells, log.
+    /// Reads the whole store once: sessions, last uses, spent hand-overs, farewells, external data, log.
     pub(crate) fn load(
         storage: &dyn Storage,
         vault: Vault,
@@ -43,9 +45,11 @@ impl Shared {
     ) -> Result<Self, OpenError> {
         let server =
             ServerId::from_bytes(&storage.server_id()).map_err(|_| StorageError::Malformed { kind: "server" })?;
+        let records = RecordIndex::load(storage, &vault)?;
         let head = storage.head()?;
         let index = load_index(storage, &vault)?;
         metrics.sessions.set(count(index.len()));
+        metrics.hold_records(&records);
         metrics.log_version.set(i64::try_from(head).unwrap_or(i64::MAX));
         let ring = Ring::new(storage.changes(0)?, head);
         Ok(Self {
@@ -53,7 +57,7 @@ impl Shared {
             vault,
             clock,
             metrics,
-            known: RwLock::new(Known { index, ring }),
+            known: RwLock::new(Known { index, ring, records }),
             head: watch::Sender::new(head),
             digest: watch::Sender::new(digest),
         })

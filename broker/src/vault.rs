@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use portcullis_broker_api::wire::{WireError, generated as proto};
-use portcullis_broker_api::{LogoutHint, NewSession, Tokens, wire};
+use portcullis_broker_api::{LogoutHint, NewRecord, NewSession, Tokens, wire};
 use portcullis_identity::{SessionKey, Timestamp};
 use portcullis_keys::{KeyId, Random, SealError, SealKeys};
 use prost::Message;
 
+use crate::records::Row;
 use crate::storage::{Kind, OpenError};
 
 /// The form of a sealed record's text.
@@ -59,44 +60,70 @@ impl Vault {
     }
 
     pub(crate) fn seal_session(&self, new: &NewSession, last_used: Timestamp) -> Vec<u8> {
-        self.seal(Kind::Session, &new.key, &wire::session_message(new, last_used))
+        self.seal(Kind::Session, new.key.as_bytes(), &wire::session_message(new, last_used))
     }
 
     /// A session that was opened before, with what has changed.
     pub(crate) fn reseal_session(&self, key: &SessionKey, session: &proto::Session) -> Vec<u8> {
-        self.seal(Kind::Session, key, session)
+        self.seal(Kind::Session, key.as_bytes(), session)
     }
 
     pub(crate) fn seal_tokens(&self, key: &SessionKey, tokens: &Tokens) -> Vec<u8> {
-        self.seal(Kind::Tokens, key, &wire::tokens_message(tokens))
+        self.seal(Kind::Tokens, key.as_bytes(), &wire::tokens_message(tokens))
     }
 
     pub(crate) fn seal_farewell(&self, key: &SessionKey, hint: &LogoutHint) -> Vec<u8> {
         let ended = portcullis_broker_api::Ended { key: *key, logout: Some(hint.clone()) };
-        self.seal(Kind::Farewell, key, &wire::ended_message(&ended))
+        self.seal(Kind::Farewell, key.as_bytes(), &wire::ended_message(&ended))
     }
 
     /// A session as proxies get it, version and last use apart.
     pub(crate) fn open_session(&self, key: &SessionKey, sealed: &[u8]) -> Result<proto::Session, VaultError> {
-        self.open(Kind::Session, key, sealed)
+        self.open(Kind::Session, key.as_bytes(), sealed)
     }
 
     pub(crate) fn open_tokens(&self, key: &SessionKey, sealed: &[u8]) -> Result<Tokens, VaultError> {
-        Ok(wire::tokens(self.open(Kind::Tokens, key, sealed)?)?)
+        Ok(wire::tokens(self.open(Kind::Tokens, key.as_bytes(), sealed)?)?)
     }
 
     pub(crate) fn open_farewell(&self, key: &SessionKey, sealed: &[u8]) -> Result<Option<LogoutHint>, VaultError> {
-        Ok(wire::ended(self.open(Kind::Farewell, key, sealed)?)?.logout)
+        Ok(wire::ended(self.open(Kind::Farewell, key.as_bytes(), sealed)?)?.logout)
     }
 
-    fn seal(&self, kind: Kind, key: &SessionKey, message: &impl Message) -> Vec<u8> {
+    /// A row that no record has.
+    pub(crate) fn fresh_row(&self) -> Row {
+        let mut row = Row::default();
+        self.random.fill(&mut row);
+        row
+    }
+
+    pub(crate) fn seal_record(&self, row: &Row, record: &NewRecord) -> Vec<u8> {
+        self.seal(Kind::Record, row, &wire::record_message(record))
+    }
+
+    pub(crate) fn open_record(&self, row: &Row, sealed: &[u8]) -> Result<NewRecord, VaultError> {
+        let malformed = |_| VaultError::Malformed { kind: Kind::Record.name() };
+        wire::record(self.open(Kind::Record, row, sealed)?).map_err(malformed)
+    }
+
+    /// The key that seals now.
+    pub(crate) fn sealing(&self) -> Option<KeyId> {
+        self.keys.load().ids().next()
+    }
+
+    /// Whether the key that seals now has sealed this.
+    pub(crate) fn is_newest(&self, sealed: &[u8]) -> bool {
+        SealKeys::key_of_bytes(sealed).is_some_and(|id| self.sealing() == Some(id))
+    }
+
+    fn seal(&self, kind: Kind, key: &[u8], message: &impl Message) -> Vec<u8> {
         let mut plain = Vec::with_capacity(1 + message.encoded_len());
         plain.push(FORMAT);
         plain.append(&mut message.encode_to_vec());
         self.keys.load().seal_bytes(&receiver(kind, key), &plain, &*self.random)
     }
 
-    fn open<M: Message + Default>(&self, kind: Kind, key: &SessionKey, sealed: &[u8]) -> Result<M, VaultError> {
+    fn open<M: Message + Default>(&self, kind: Kind, key: &[u8], sealed: &[u8]) -> Result<M, VaultError> {
         let malformed = || VaultError::Malformed { kind: kind.name() };
         let plain = self.keys.load().open_bytes(&receiver(kind, key), sealed).map_err(|source| {
             match (source, SealKeys::key_of_bytes(sealed)) {
@@ -121,11 +148,11 @@ impl From<VaultError> for OpenError {
 }
 
 /// What a record is sealed for: moved to another key or kind, it does not open.
-fn receiver(kind: Kind, key: &SessionKey) -> String {
+fn receiver(kind: Kind, key: &[u8]) -> String {
     let mut text = String::with_capacity(80);
     text.push_str(kind.name());
     text.push('/');
-    for byte in key.as_bytes() {
+    for byte in key {
         // Writing to a string cannot fail.
         let _infallible = write!(text, "{byte:02x}");
     }

@@ -19,7 +19,7 @@ use crate::state::Shared;
 use crate::storage::{LogEntry, News};
 
 /// How often a follower hears that the broker lives.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Entries copied out of the ring at a time.
 const PAGE: usize = 256;
 

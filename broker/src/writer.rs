@@ -6,13 +6,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use portcullis_broker_api::wire::generated as proto;
-use portcullis_broker_api::{EndReason, EndSelector, Ended, NewSession};
+use portcullis_broker_api::{EndReason, EndSelector, Ended, NewSession, Pushed};
 use portcullis_identity::{SessionKey, Timestamp};
+use portcullis_keys::KeyId;
 use tokio::time::Instant;
 
 use crate::index::Room;
 use crate::plan::{Derived, Due, Plan, Redeem, RefreshOutcome, Step};
 use crate::queue::{Refusal, Reply, answer, store_failed};
+use crate::records::edit::RecordEdit;
 use crate::state::{Known, Shared, count};
 use crate::storage::{Change, Outcome, Storage};
 
@@ -63,6 +65,11 @@ pub(crate) enum Command {
         outcome: RefreshOutcome,
         reply: Reply<()>,
     },
+    /// Changes external data.
+    EditRecords {
+        edit: RecordEdit,
+        reply: Reply<Pushed>,
+    },
     /// Ends what is over now, without waiting for the next look.
     Sweep {
         reply: Reply<()>,
@@ -89,11 +96,14 @@ pub(crate) struct Writer {
     changes: Vec<Change>,
     /// The sessions that the group writes.
     keys: HashSet<SessionKey>,
+    /// The key that external data is sealed with.
+    sealing: Option<KeyId>,
 }
 
 impl Writer {
     pub(crate) fn new(shared: Arc<Shared>, storage: Arc<dyn Storage>) -> Self {
-        Self { shared, storage, group: Vec::new(), changes: Vec::new(), keys: HashSet::new() }
+        let sealing = shared.vault.sealing();
+        Self { shared, storage, group: Vec::new(), changes: Vec::new(), keys: HashSet::new(), sealing }
     }
 
     /// Writes until it is told to close.
@@ -125,6 +135,7 @@ impl Writer {
             if wait.is_zero() || swept.elapsed() >= SWEEP_EVERY {
                 // More than one group is over: the rest goes after whatever has queued up meanwhile.
                 wait = if self.sweep() { Duration::ZERO } else { SWEEP_EVERY };
+                self.reseal();
                 swept = Instant::now();
             }
         }
@@ -175,9 +186,17 @@ impl Writer {
                 let plan = self.plan().finish_refresh(mark, outcome, reply);
                 self.add(plan);
             }
+            Command::EditRecords { edit, reply } => {
+                self.commit();
+                let plan = self.plan().edit_records(edit, reply);
+                self.add(plan);
+                // By itself: it may be large, and nobody else's refusal is to come of it.
+                self.commit();
+            }
             Command::Sweep { reply } => {
                 self.commit();
                 while self.sweep() {}
+                self.reseal();
                 answer(reply, Ok(()));
             }
             // The caller of `take` ends with it.
@@ -209,6 +228,22 @@ impl Writer {
         self.add(Some(swept));
         self.commit();
         more
+    }
+
+    /// Seals external data anew where another key seals by now; the next look tries again what was not written.
+    fn reseal(&mut self) {
+        let sealing = self.shared.vault.sealing();
+        if sealing == self.sealing {
+            return;
+        }
+        self.commit();
+        let change = self.shared.known().records.resealed(&self.shared.vault);
+        if change.writes.is_empty() {
+            self.sealing = sealing;
+        } else if let Ok(outcomes) = self.write(&[change]) {
+            self.settle(Vec::new(), &outcomes);
+            self.sealing = sealing;
+        }
     }
 
     /// Makes the group durable, then shows it to readers and followers, then answers.
@@ -250,8 +285,9 @@ impl Writer {
                     known.ring.advance(*version);
                 }
             }
-            let Known { index, ring } = &*known;
+            let Known { index, ring, records } = &*known;
             self.shared.metrics.sessions.set(count(index.len()));
+            self.shared.metrics.hold_records(records);
             ring.head()
         };
         self.shared.publish(head);

@@ -104,12 +104,6 @@ fn unknown_facts(report: &mut Report<'_>, index: usize, route: &Route) {
         let help = "decide by `http_path` and `http_method`, or leave tools to the MCP server";
         report.warn(&at.key("policy"), message, Some(help));
     }
-    if route.policy.reads_records() {
-        let message =
-            "`record` is never known, because the broker takes no external data yet: whatever hangs on it is denied";
-        let help = "decide by a claim of the identity provider";
-        report.warn(&at.key("policy"), message, Some(help));
-    }
 }
 
 const fn is_of_the_certificate(part: &TemplatePart) -> bool {

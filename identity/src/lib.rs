@@ -6,6 +6,7 @@
 //! # Glossary
 //! *Principal*: issuer and subject, the only key of a person. *Subject*: what policy sees of whoever asks.
 //! *Session*: one sign-in, known by a [`SessionKey`]. *Need*: what a request lacks that a sign-in could give.
+//! *Record*: external data that somebody pushed to the broker, for policies to look at.
 //!
 //! ```
 //! use portcullis_identity::Timestamp;
@@ -19,6 +20,7 @@ mod groups;
 mod need;
 mod order;
 mod pool;
+mod record;
 mod session;
 mod subject;
 mod time;
@@ -30,6 +32,7 @@ pub use claims::{
 pub use groups::Groups;
 pub use need::Needs;
 pub use pool::Pool;
+pub use record::{Record, Records};
 pub use session::{Principal, ProviderName, Session, SessionKey};
 pub use subject::{Device, DeviceState, Group, Subject};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

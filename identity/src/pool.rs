@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use crate::claims::Names;
-use crate::{Group, Groups, Principal, ProviderName, Session, Subject};
+use crate::{Group, Groups, Principal, ProviderName, Record, Session, Subject};
 
 /// The most entries of each kind. A pool that is full starts over: what is in use then stays where it is.
 const MAX_ENTRIES: usize = 8192;
@@ -59,6 +59,13 @@ impl Pool {
             expires_at,
             idle,
         }
+    }
+
+    /// The same record, with a type and names that another one had before in the place of its own.
+    pub fn share_record(&mut self, record: Record) -> Record {
+        let Record { kind, id, data } = record;
+        let names = keep(&mut self.names, Arc::clone(data.names()));
+        Record { kind: keep(&mut self.texts, kind), id, data: data.with_names(names) }
     }
 
     /// The same text, as it was kept before.

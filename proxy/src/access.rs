@@ -4,13 +4,13 @@ mod members;
 
 use std::cell::RefCell;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::{Method, StatusCode, Version};
 use portcullis_config::{Generation, Route};
 use portcullis_gate::{Missing, Shadowed, Verdict};
-use portcullis_identity::{Session, Timestamp};
+use portcullis_identity::{Records, Session, Timestamp};
 use portcullis_policy::{Decision, McpTool};
 
 use crate::edge::Peer;
@@ -86,6 +86,8 @@ pub(crate) struct Record {
     pub(crate) shadow: Option<Box<Shadowed>>,
     pub(crate) session: Option<Arc<Session>>,
     pub(crate) generation: Option<Generation>,
+    /// The external data that was looked at.
+    pub(crate) records: Option<Weak<Records>>,
     pub(crate) status: Option<StatusCode>,
     pub(crate) upstream_failure: Option<&'static str>,
 }

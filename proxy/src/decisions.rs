@@ -6,12 +6,12 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use http::Method;
 use portcullis_config::{Generation, Route};
 use portcullis_gate::{CanonicalPath, Missing, PresentedCertificate, Shadowed};
-use portcullis_identity::{Session, Subject, Timestamp};
+use portcullis_identity::{Records, Session, Subject, Timestamp};
 use portcullis_policy::{Decision, Explanation, Facts, McpTool, Program, Request};
 
 /// One decision, with what it read. It may hold claims: it is for the operator, never for a log.
@@ -51,6 +51,8 @@ pub struct DecisionRecord {
     pub shadow: Option<Box<Shadowed>>,
     /// The generation that decided.
     pub generation: Option<Generation>,
+    /// The external data that was looked at, as long as it is the newest: the ring keeps no old one alive.
+    pub records: Option<Weak<Records>>,
 }
 
 /// Takes decision records beside the ring.
@@ -64,29 +66,33 @@ pub trait DecisionSink: fmt::Debug + Send + Sync {
 pub struct Explained {
     /// Every rule and criterion with the fact it read.
     pub explanation: Explanation,
-    /// Whether it comes to the very decision that was made. Where a path or method was too long to be kept whole,
-    /// it may not.
+    /// Whether it comes to the very decision that was made. Where a path or method was too long to be kept whole, or
+    /// external data has changed since, it may not.
     pub exact: bool,
 }
 
 impl DecisionRecord {
-    /// Explains what the route's policy said; `None` if none was asked. Allocates freely.
+    /// Explains what the route's policy said; `None` if none was asked. `newest` is the external data of now, for where
+    /// that of the decision is no longer held. Allocates freely.
     #[must_use]
-    pub fn explained(&self) -> Option<Explained> {
+    pub fn explained(&self, newest: Option<&Records>) -> Option<Explained> {
         let route = self.route.as_ref()?;
-        Some(self.explained_by(&route.policy, &self.decision?))
+        Some(self.explained_by((&route.policy, &self.decision?), newest))
     }
 
     /// Explains what the route's shadow policy said, where it differed.
     #[must_use]
-    pub fn shadow_explained(&self) -> Option<Explained> {
+    pub fn shadow_explained(&self, newest: Option<&Records>) -> Option<Explained> {
         let policy = self.route.as_ref()?.shadow.as_ref()?;
-        Some(self.explained_by(policy, &self.shadow.as_ref()?.decision))
+        Some(self.explained_by((policy, &self.shadow.as_ref()?.decision), newest))
     }
 
     /// The reading that led to `decided`: of the path with or without its parameters, and about the session's subject
     /// or, where the session did not count, about nobody. The gate tries the same.
-    fn explained_by(&self, policy: &Program, decided: &Decision) -> Explained {
+    fn explained_by(&self, (policy, decided): (&Program, &Decision), newest: Option<&Records>) -> Explained {
+        // What was unknown then is so here too.
+        let then = self.records.as_ref().map(Weak::upgrade);
+        let records = then.as_ref().and_then(|then| then.as_deref().or(newest));
         let path = CanonicalPath::parse(&self.path).ok();
         let whole = path.as_ref().map_or(&*self.path, CanonicalPath::decoded);
         let bare = path.as_ref().and_then(CanonicalPath::without_parameters).and_then(Result::ok);
@@ -94,7 +100,7 @@ impl DecisionRecord {
         let subject = self.session.as_ref().map(|session| &session.subject);
         let readings = [Some(whole), bare].into_iter().flatten();
         let readings = readings.flat_map(|path| [subject, None].map(|subject| (path, subject)));
-        let explain = |(path, subject)| policy.explain(&self.facts(path, subject));
+        let explain = |(path, subject)| policy.explain(&Facts { records, ..self.facts(path, subject) });
         let exact = readings.map(explain).find(|explanation| explanation.decision == *decided);
         match exact {
             Some(explanation) => Explained { explanation, exact: true },
@@ -202,6 +208,7 @@ mod tests {
             decision: None,
             shadow: None,
             generation: None,
+            records: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Follows what may take a permission away, and closes the exchanges that last: a session's end or change,
-//! a replica gone stale, a new generation.
+//! a replica gone stale, a change of external data, a new generation.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,7 +90,21 @@ async fn heed(shared: &Shared, change: Change) {
         }
         Change::Changed(key) => judge_all(shared, shared.registry.of(key)).await,
         Change::Reset | Change::Stale => judge_all(shared, shared.registry.all()).await,
+        Change::Records => judge_all(shared, reading_records(shared)).await,
     }
+}
+
+/// Those that a change of external data may concern: not the ones whose route looks at none and still stands so.
+fn reading_records(shared: &Shared) -> Vec<Arc<Standing>> {
+    let snapshot = shared.gate.snapshot();
+    let indifferent = snapshot.routes().iter().filter(|route| !route.policy.reads_records());
+    let indifferent: HashSet<&str> = indifferent.map(|route| &*route.name).collect();
+    let mut standings = shared.registry.all();
+    standings.retain(|standing| {
+        let Standing { route, .. } = &**standing;
+        route.policy.reads_records() || !indifferent.contains(&*route.name)
+    });
+    standings
 }
 
 async fn judge_all(shared: &Shared, standings: Vec<Arc<Standing>>) {

@@ -163,6 +163,7 @@ impl Metrics {
             Change::Changed(_) => "changed",
             Change::Reset => "reset",
             Change::Stale => "stale",
+            Change::Records => "records",
         };
         self.session_changes.with_label_values(&[label]).inc();
     }

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use portcullis_broker_api::{
     BrokerClient, BrokerError, Change, EndReason, RedeemError, Replica, Resolved, UpstreamTokens,
 };
-use portcullis_identity::{Session, SessionKey, Timestamp};
+use portcullis_gate::RecordSource;
+use portcullis_identity::{Records, Session, SessionKey, Timestamp};
 use tokio::sync::broadcast;
 
 /// Where the proxy gets sessions from.
@@ -29,7 +30,7 @@ pub trait Sessions: fmt::Debug + Send + Sync {
     /// The session was used now.
     fn used(&self, key: &SessionKey, now: Timestamp);
 
-    /// Grows whenever a session ended or changed, or when what is at hand became doubtful.
+    /// Grows whenever a session ended or changed, external data changed, or what is at hand became doubtful.
     fn epoch(&self) -> u64;
 
     /// What makes the epoch grow, as it happens.
@@ -96,5 +97,23 @@ impl Sessions for BrokerSessions {
 
     async fn tokens(&self, key: &SessionKey, route: &str) -> Result<Option<UpstreamTokens>, BrokerError> {
         self.broker.access_token(key, route).await
+    }
+}
+
+/// The broker's external data through this process's replica, for the gate.
+#[derive(Clone, Debug)]
+pub struct BrokerRecords(Arc<Replica>);
+
+impl BrokerRecords {
+    /// External data of `replica`, which somebody else runs.
+    #[must_use]
+    pub const fn new(replica: Arc<Replica>) -> Self {
+        Self(replica)
+    }
+}
+
+impl RecordSource for BrokerRecords {
+    fn records(&self) -> Option<Arc<Records>> {
+        self.0.records()
     }
 }

@@ -26,6 +26,7 @@ fn record(request_id: &str) -> Arc<DecisionRecord> {
         decision: None,
         shadow: None,
         generation: None,
+        records: None,
     })
 }
 

@@ -62,7 +62,7 @@ fn record(snapshot: &Snapshot, session: Option<Arc<Session>>, outcome: &'static 
     let route = Arc::clone(&snapshot.routes()[0]);
     let request = Request { method: "GET", host: "wiki.corp.test", path: "/page", ..Request::default() };
     let subject = session.as_ref().map(|session| &session.subject);
-    let facts = Facts { now: NOW, request, subject, records: Some(&[]) };
+    let facts = Facts { now: NOW, request, subject, records: Some(Records::none()) };
     let (decision, tried) = (route.policy.decide(&facts), route.shadow.as_ref().unwrap().decide(&facts));
     let shadow = Shadowed { live: Answer::Deny, shadow: Answer::Permit, decision: tried };
     DecisionRecord {
@@ -83,13 +83,14 @@ fn record(snapshot: &Snapshot, session: Option<Arc<Session>>, outcome: &'static 
         decision: Some(decision),
         shadow: (outcome == "refuse").then(|| Box::new(shadow)),
         generation: Some(snapshot.generation()),
+        records: None,
     }
 }
 
 #[test]
 fn a_refusal_names_rule_fact_and_way_out() {
     let snapshot = snapshot();
-    let told = explained(&record(&snapshot, Some(kim("sales")), "refuse"), &snapshot);
+    let told = explained(&record(&snapshot, Some(kim("sales")), "refuse"), &snapshot, None);
     assert_eq!((&told["route"], &told["route_line"], &told["exact"]), (&json!("wiki"), &json!(5), &json!(true)));
     assert_eq!(told["rules"][0]["operators"][0]["criteria"][0]["fact"], json!(r#"["sales"]"#));
     assert_eq!(told["rules"][0]["operators"][0]["criteria"][1]["fact"], json!("GET"));
@@ -117,9 +118,9 @@ fn a_refusal_names_rule_fact_and_way_out() {
 #[test]
 fn a_permit_needs_nothing_and_a_challenge_a_sign_in() {
     let snapshot = snapshot();
-    let told = explained(&record(&snapshot, Some(kim("people")), "permit"), &snapshot);
+    let told = explained(&record(&snapshot, Some(kim("people")), "permit"), &snapshot, None);
     assert_eq!((&told["rule"], &told["rule_line"], &told["to_pass"]), (&json!(0), &json!(9), &json!([])));
-    let told = explained(&record(&snapshot, None, "challenge"), &snapshot);
+    let told = explained(&record(&snapshot, None, "challenge"), &snapshot, None);
     assert_eq!(told["subject"], Value::Null);
     assert_eq!(told["to_pass"][0], json!("sign in"));
     assert_eq!(told["rules"][0]["operators"][0]["criteria"][0]["fact"], json!("nobody is signed in"));
@@ -136,9 +137,9 @@ fn what_was_never_judged_is_told_without_rules() {
         host: "wicki.corp.test".to_owned(),
         ..record(&snapshot, None, "refuse")
     };
-    let told = explained(&bare, &snapshot);
+    let told = explained(&bare, &snapshot, None);
     assert_eq!((&told["rules"], &told["exact"]), (&json!([]), &Value::Null));
     assert_eq!(told["to_pass"], json!(["add a route for wicki.corp.test; did you mean wiki.corp.test?"]));
     let aborted = DecisionRecord { method: None, outcome: "aborted", cause: "", ..bare };
-    assert_eq!(explained(&aborted, &snapshot)["to_pass"], json!([]));
+    assert_eq!(explained(&aborted, &snapshot, None)["to_pass"], json!([]));
 }

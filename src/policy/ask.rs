@@ -9,8 +9,8 @@ use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use portcullis_config::{HostPattern, PathPattern, Route};
 use portcullis_gate::PresentedCertificate;
-use portcullis_identity::{Subject, Timestamp};
-use portcullis_policy::{Leaf, Record, eval};
+use portcullis_identity::{Records, Subject, Timestamp};
+use portcullis_policy::{Leaf, eval};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -85,7 +85,8 @@ pub(crate) struct Ask {
     pub(crate) certificate: PresentedCertificate,
     /// `None`: nobody, or a session that is over.
     pub(crate) subject: Option<Subject>,
-    pub(crate) records: Vec<Record>,
+    /// All external data there is.
+    pub(crate) records: Arc<Records>,
     pub(crate) made: Made,
 }
 
@@ -124,7 +125,7 @@ impl Ask {
             client_address,
             certificate: certificate(client_certificate.unwrap_or_default())?,
             subject,
-            records,
+            records: Arc::new(records),
             made: Made::read(sign_in.unwrap_or_default())?,
         };
         match host {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use portcullis_config::Route;
-use portcullis_identity::Timestamp;
+use portcullis_identity::{Records, Timestamp};
 use portcullis_policy::{Explanation, Facts, Request};
 
 use crate::policy::judge::Judged;
@@ -115,7 +115,8 @@ impl Coverage {
 
 impl Tried {
     fn new(route: &Route, key: ([u8; 32], Vec<usize>)) -> Self {
-        let nothing = Facts { now: Timestamp::EPOCH, request: Request::default(), subject: None, records: Some(&[]) };
+        let nothing =
+            Facts { now: Timestamp::EPOCH, request: Request::default(), subject: None, records: Some(Records::none()) };
         let rules = route.policy.explain(&nothing).rules.into_iter().map(|rule| TriedRule {
             action: rule.action,
             line: rule.line,
@@ -153,7 +154,8 @@ impl Share {
 
 /// Equal for routes whose rules say the same in the same place.
 fn key(route: &Route) -> ([u8; 32], Vec<usize>) {
-    let nothing = Facts { now: Timestamp::EPOCH, request: Request::default(), subject: None, records: Some(&[]) };
+    let nothing =
+        Facts { now: Timestamp::EPOCH, request: Request::default(), subject: None, records: Some(Records::none()) };
     let lines = route.policy.evaluate(&nothing).rules.into_iter().map(|rule| rule.line);
     (route.policy.digest(), lines.collect())
 }

@@ -10,7 +10,7 @@ use portcullis_gate::{
     Answer, Destination, Malformed, Missing, Presented, RefusalCause, RequestHead, RequestView, TlsFacts, Verdict,
 };
 use portcullis_identity::{Needs, Principal, ProviderName, Session, SessionKey, Subject, Timestamp};
-use portcullis_policy::{Decision, Effect, Explanation, Facts, Program, Request};
+use portcullis_policy::{Explanation, Facts, Program, Request};
 
 use crate::policy::ask::{Ask, Made};
 use crate::policy::site::Site;
@@ -66,10 +66,9 @@ pub(crate) struct OnTrial {
 }
 
 /// Judges a request as the proxy of this configuration would.
-///
-/// `records` are not in the proxy's hands yet: where a request brings some, its policy is decided with them here.
 pub(crate) fn judge(site: &Site, ask: &Ask) -> Judged {
     let config = site.config();
+    site.suppose(&ask.records);
     let head = RequestHead {
         version: Version::HTTP_11,
         method: &ask.method,
@@ -98,8 +97,7 @@ pub(crate) fn judge(site: &Site, ask: &Ask) -> Judged {
     let mut judged = explained(&verdict, Arc::clone(&route), &view, ask);
     judged.shadow = route.shadow.as_ref().zip(shadow).map(|(policy, answer)| {
         let explanation = reading(ask, &view, &route).explain(policy, ask.subject.as_ref());
-        let (outcome, _) = with_records((answer.into(), Why::Policy), &explanation.decision, ask);
-        OnTrial { outcome, explanation }
+        OnTrial { outcome: answer.into(), explanation }
     });
     judged
 }
@@ -184,8 +182,7 @@ fn explained(verdict: &Verdict, route: Arc<Route>, view: &RequestView<'_>, ask: 
     let reading = reading(ask, view, &route);
     let with_subject = reading.explain(&route.policy, ask.subject.as_ref());
     // A session that lacks something does not count: then the gate decided as about nobody.
-    let counted = !ask.records.is_empty() || verdict.decision() == Some(&with_subject.decision);
-    let (outcome, why) = with_records((outcome, why), &with_subject.decision, ask);
+    let counted = verdict.decision() == Some(&with_subject.decision);
     let explanation = if counted { with_subject } else { reading.explain(&route.policy, None) };
     Judged { outcome, why, route: Some(route), explanation: Some(explanation), shadow: None }
 }
@@ -202,24 +199,8 @@ fn reading<'a>(ask: &'a Ask, view: &'a RequestView<'_>, route: &Route) -> Readin
 
 impl Reading<'_> {
     fn explain(&self, policy: &Program, subject: Option<&Subject>) -> Explanation {
-        // As the gate decides: where the request brings none, nobody holds any.
-        let records = Some(self.ask.records.as_slice()).filter(|records| !records.is_empty());
-        policy.explain(&Facts { now: self.ask.now, request: self.request, subject, records })
-    }
-}
-
-/// What comes of a decision with records, where the request brings some: the gate decided without them.
-fn with_records((outcome, why): (Outcome, Why), decision: &Decision, ask: &Ask) -> (Outcome, Why) {
-    if ask.records.is_empty() {
-        return (outcome, why);
-    }
-    match decision.effect {
-        Effect::Permit if outcome == Outcome::Challenge => (outcome, why),
-        Effect::Permit => (Outcome::Permit, Why::Policy),
-        Effect::Deny if decision.challenge && ask.subject.is_none() => {
-            (Outcome::Challenge, Why::Lacks(Missing::Subject))
-        }
-        Effect::Deny => (Outcome::Deny, Why::Policy),
+        let Ask { now, records, .. } = self.ask;
+        policy.explain(&Facts { now: *now, request: self.request, subject, records: Some(records) })
     }
 }
 

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use portcullis_config::{Config, LoadError, ProcessEnvironment, Route};
-use portcullis_gate::{BuildError, Gate, Snapshot};
+use portcullis_gate::{BuildError, Gate, RecordSource, Snapshot};
+use portcullis_identity::Records;
 use portcullis_policy::yaml::{self, Node};
 use portcullis_policy::{
     Diagnostic, SharedPolicies, compile_guarded_route, compile_guarded_shadow, compile_route, compile_shadow,
@@ -17,7 +19,18 @@ use crate::policy::{inline, reduced};
 pub(crate) struct Site {
     name: String,
     gate: Gate,
+    supposed: Arc<Supposed>,
     left_out: Option<LoadError>,
+}
+
+/// External data as the question brings it.
+#[derive(Debug, Default)]
+struct Supposed(ArcSwap<Records>);
+
+impl RecordSource for Supposed {
+    fn records(&self) -> Option<Arc<Records>> {
+        Some(self.0.load_full())
+    }
 }
 
 /// Why there is nothing to ask.
@@ -76,7 +89,7 @@ impl Site {
                 (config, Some(refused))
             }
         };
-        Ok(Self { gate: Gate::new(Snapshot::build(&config, None)?), name, left_out })
+        Self::of(&config, name, left_out)
     }
 
     /// The configuration whose only route serves every host and has this policy.
@@ -85,7 +98,18 @@ impl Site {
     /// [`SiteError::Policy`], or a mistake of ours.
     pub(crate) fn inline(file: &str, access: &inline::Access) -> Result<Self, SiteError> {
         let config = inline::config(access)?;
-        Ok(Self { gate: Gate::new(Snapshot::build(&config, None)?), name: file.to_owned(), left_out: None })
+        Self::of(&config, file.to_owned(), None)
+    }
+
+    fn of(config: &Arc<Config>, name: String, left_out: Option<LoadError>) -> Result<Self, SiteError> {
+        let supposed = Arc::new(Supposed::default());
+        let gate = Gate::new(Snapshot::build(config, None)?).with_records(Arc::clone(&supposed) as _);
+        Ok(Self { name, gate, supposed, left_out })
+    }
+
+    /// Has the gate take `records` for all external data there is.
+    pub(crate) fn suppose(&self, records: &Arc<Records>) {
+        self.supposed.0.store(Arc::clone(records));
     }
 
     /// The file, as it was named.

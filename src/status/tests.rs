@@ -8,7 +8,8 @@ fn good() -> Value {
     json!({
         "version": "0.1.0", "process": 7, "stage": "ready", "degraded": [], "keys": ["0a0b0c", "010203"],
         "configuration": {"generation": "abc", "since": 0, "last_error": null, "restart_for": []},
-        "replica": {"following": true, "version": 3, "sessions": 2, "bytes": 99, "silent_for_ms": 5, "stale": false},
+        "replica": {"following": true, "version": 3, "sessions": 2, "bytes": 99, "silent_for_ms": 5, "stale": false,
+            "records": {"following": true, "known": true, "count": 4, "version": 3, "silent_for_ms": 7}},
         "providers": [{"name": "corp", "state": "reachable", "since": 0}],
         "certificates": [{"name": "tls.pem", "not_after": 86_400}],
     })
@@ -21,6 +22,7 @@ fn a_healthy_process_is_well() {
     assert!(text.contains("generation    abc since 1970-01-01T00:00:00Z"), "{text}");
     assert!(text.contains("keys          0a0b0c, 010203"), "{text}");
     assert!(text.contains("following, version 3, 2 sessions"), "{text}");
+    assert!(text.contains("records       known, 4 held, last word 7 ms ago"), "{text}");
 }
 
 #[test]

@@ -4,26 +4,33 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use portcullis_config::{EncodedSlashes, Route};
-use portcullis_identity::{Needs, Session, Timestamp};
+use portcullis_identity::{Needs, Records, Session, Timestamp};
 use portcullis_policy::{Decision, Effect, Facts, McpTool, Program, Reason, Request, Ternary};
 
 use crate::table::RouteTable;
 use crate::{
-    Answer, CanonicalPath, Challenge, Grant, Malformed, Missing, PortalEntry, Presented, Refusal, RefusalCause,
-    RequestHead, RequestView, Shadowed, Snapshot, Verdict, portal,
+    Answer, CanonicalPath, Challenge, Grant, Malformed, Missing, PortalEntry, Presented, RecordSource, Refusal,
+    RefusalCause, RequestHead, RequestView, Shadowed, Snapshot, Verdict, portal,
 };
 
 /// Holds the newest [`Snapshot`] and answers by it. Shared by reference between all workers.
 #[derive(Debug)]
 pub struct Gate {
     snapshot: ArcSwap<Snapshot>,
+    records: Option<Arc<dyn RecordSource>>,
 }
 
 impl Gate {
-    /// A gate that answers by this generation.
+    /// A gate that answers by this generation, and to which external data is unknown.
     #[must_use]
     pub fn new(snapshot: Snapshot) -> Self {
-        Self { snapshot: ArcSwap::from_pointee(snapshot) }
+        Self { snapshot: ArcSwap::from_pointee(snapshot), records: None }
+    }
+
+    /// The same gate, with external data from `source`.
+    #[must_use]
+    pub fn with_records(self, source: Arc<dyn RecordSource>) -> Self {
+        Self { records: Some(source), ..self }
     }
 
     /// Answers by this generation from now on. Requests that are being judged finish with the one before.
@@ -67,7 +74,8 @@ impl Gate {
             let route = Some(route);
             return Verdict::Refuse(Refusal { cause, route, session, decision: None, clear_cookie, generation });
         }
-        let asked = Asked { view, standing: &standing, now };
+        let records = self.records_for(&route.policy);
+        let asked = Asked { view, standing: &standing, now, records: records.as_deref() };
         let Judgement { outcome, decision } = asked.of(&route, &route.policy, snapshot.table());
         match outcome {
             Outcome::Forward => {
@@ -111,7 +119,8 @@ impl Gate {
         if snapshot.generation() != verdict.generation() || matches!(standing, Standing::Unavailable) {
             return None;
         }
-        let asked = Asked { view, standing: &standing, now };
+        let records = self.records_for(policy);
+        let asked = Asked { view, standing: &standing, now, records: records.as_deref() };
         let Judgement { outcome, decision } = asked.of(route, policy, snapshot.table());
         Some(Shadowed { live: verdict.answer(), shadow: outcome.answer(), decision })
     }
@@ -120,7 +129,28 @@ impl Gate {
     /// [`MAX_PORTAL_ENTRIES`](crate::MAX_PORTAL_ENTRIES). For `/.portcullis/routes`; allocates.
     #[must_use]
     pub fn portal(&self, view: &RequestView<'_>, presented: &Presented, now: Timestamp) -> Vec<PortalEntry> {
-        portal::reachable(&self.snapshot.load(), view, &Standing::of(presented, now).0, now)
+        let records = self.records();
+        let asked = Asked { view, standing: &Standing::of(presented, now).0, now, records: records.as_deref() };
+        portal::reachable(&self.snapshot.load(), &asked)
+    }
+
+    /// All external data as it is now; `None`: unknown. For the control plane: requests are answered by [`Gate::admit`].
+    #[must_use]
+    pub fn records(&self) -> Option<Arc<Records>> {
+        self.records.as_ref()?.records()
+    }
+
+    /// The external data that a verdict just given has looked at; `None`: none, or it was unknown.
+    #[must_use]
+    pub fn records_read(&self, verdict: &Verdict) -> Option<Arc<Records>> {
+        let route = verdict.route()?;
+        let mut policies = std::iter::once(&route.policy).chain(&route.shadow);
+        if policies.any(|policy| policy.reads_records()) { self.records() } else { None }
+    }
+
+    /// External data, if this policy looks at any: one set for all readings of a request.
+    fn records_for(&self, policy: &Program) -> Option<Arc<Records>> {
+        if policy.reads_records() { self.records() } else { None }
     }
 }
 
@@ -153,30 +183,65 @@ impl<'p> Standing<'p> {
 }
 
 /// One request of one caller, as any policy of its route is asked.
-struct Asked<'a> {
-    view: &'a RequestView<'a>,
+pub(crate) struct Asked<'a> {
+    pub(crate) view: &'a RequestView<'a>,
     standing: &'a Standing<'a>,
-    now: Timestamp,
+    pub(crate) now: Timestamp,
+    records: Option<&'a Records>,
 }
 
 impl Asked<'_> {
     /// What `policy` says on `route`, to the stricter of the path's readings: a server behind us may cut
     /// `;parameters` off or not, and neither reading may get more than the other.
     fn of(&self, route: &Arc<Route>, policy: &Program, table: &RouteTable) -> Judgement {
-        let Self { view, standing, now } = self;
+        let Self { view, standing: _, now, records: _ } = self;
         let request = view.policy_request(route.client_trust.as_deref(), *now);
-        let mut judgement = judge((route, policy), &request, standing, *now);
+        let mut judgement = self.judge((route, policy), &request);
         if let Some(bare) = view.canonical_path().without_parameters() {
             let found = |bare: &CanonicalPath<'_>| table.find(view.host(), view.port(), bare);
             match bare.ok().filter(|bare| found(bare).is_some_and(|found| Arc::ptr_eq(found, route))) {
                 Some(bare) => {
                     let request = Request { path: bare.decoded(), ..request };
-                    judgement = judgement.stricter(judge((route, policy), &request, standing, *now));
+                    judgement = judgement.stricter(self.judge((route, policy), &request));
                 }
                 None => judgement.outcome = Outcome::Refuse(RefusalCause::Forbidden),
             }
         }
         judgement
+    }
+
+    /// One decision of a route's policy, live or on trial: the table of design §3.
+    pub(crate) fn judge(&self, (route, policy): (&Route, &Program), request: &Request<'_>) -> Judgement {
+        let Self { view: _, standing, now, records } = *self;
+        let decide = |session: Option<&Session>| {
+            let subject = session.map(|session| &session.subject);
+            let mut decision = policy.decide(&Facts { now, request: *request, subject, records });
+            // What is unknown of the request itself or of external data, no sign-in tells.
+            let blind = || request.mcp_tool == McpTool::Unread || (records.is_none() && policy.reads_records());
+            if decision.challenge && blind() && !policy.asks_who() {
+                decision.challenge = false;
+            }
+            decision
+        };
+        match standing {
+            Standing::Live(session) => match Lack::of(route, session, now) {
+                None => judge_subject(decide(Some(session))),
+                // Another subject may come of the sign-in, so this one's rights say nothing.
+                Some(lack @ (Lack::OtherProvider | Lack::Pause)) => judge_nobody(decide(None), Some(lack), route),
+                // The same subject comes of it: if that one is refused anyway, the sign-in is spared.
+                Some(lack @ (Lack::Age | Lack::Class)) => match decide(Some(session)) {
+                    decision if decision.effect == Effect::Permit => judge_nobody(decide(None), Some(lack), route),
+                    decision => judge_subject(decision),
+                },
+            },
+            Standing::Nobody => judge_nobody(decide(None), None, route),
+            Standing::Unavailable => match judge_nobody(decide(None), None, route) {
+                Judgement { outcome: Outcome::Challenge { .. }, decision } => {
+                    Judgement { outcome: Outcome::Refuse(RefusalCause::Unavailable), decision }
+                }
+                judgement => judgement,
+            },
+        }
     }
 }
 
@@ -221,44 +286,6 @@ pub(crate) enum Outcome {
         needs: Needs,
     },
     Refuse(RefusalCause),
-}
-
-/// One decision of a route's policy, live or on trial: the table of design §3.
-pub(crate) fn judge(
-    (route, policy): (&Route, &Program),
-    request: &Request<'_>,
-    standing: &Standing<'_>,
-    now: Timestamp,
-) -> Judgement {
-    let decide = |session: Option<&Session>| {
-        let subject = session.map(|session| &session.subject);
-        let mut decision = policy.decide(&Facts { now, request: *request, subject, records: None });
-        // What is unknown of the request itself, no sign-in tells.
-        let blind = || request.mcp_tool == McpTool::Unread || policy.reads_records();
-        if decision.challenge && blind() && !policy.asks_who() {
-            decision.challenge = false;
-        }
-        decision
-    };
-    match standing {
-        Standing::Live(session) => match Lack::of(route, session, now) {
-            None => judge_subject(decide(Some(session))),
-            // Another subject may come of the sign-in, so this one's rights say nothing.
-            Some(lack @ (Lack::OtherProvider | Lack::Pause)) => judge_nobody(decide(None), Some(lack), route),
-            // The same subject comes of it: if that one is refused anyway, the sign-in is spared.
-            Some(lack @ (Lack::Age | Lack::Class)) => match decide(Some(session)) {
-                decision if decision.effect == Effect::Permit => judge_nobody(decide(None), Some(lack), route),
-                decision => judge_subject(decision),
-            },
-        },
-        Standing::Nobody => judge_nobody(decide(None), None, route),
-        Standing::Unavailable => match judge_nobody(decide(None), None, route) {
-            Judgement { outcome: Outcome::Challenge { .. }, decision } => {
-                Judgement { outcome: Outcome::Refuse(RefusalCause::Unavailable), decision }
-            }
-            judgement => judgement,
-        },
-    }
 }
 
 /// A decision about a session that meets every need. What is unknown about it is unknown about its devices,

@@ -35,6 +35,7 @@ mod identity_headers;
 mod malformed;
 mod path;
 mod portal;
+mod record_source;
 mod redirect;
 mod rewrite;
 #[cfg(test)]
@@ -59,6 +60,7 @@ pub use identity_headers::{IdentityHeaders, MAX_CLAIM_HEADER_BYTES, is_alike, is
 pub use malformed::Malformed;
 pub use path::CanonicalPath;
 pub use portal::{MAX_PORTAL_ENTRIES, PortalEntry};
+pub use record_source::RecordSource;
 pub use redirect::redirect_location;
 pub use rewrite::{UnsafeRewrite, own_name, rewrite_path, upstream_host};
 pub use snapshot::{BuildError, Snapshot};

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use portcullis_config::{HostPattern, PathPattern, Route};
-use portcullis_identity::Timestamp;
 use portcullis_policy::{McpTool, Request};
 
-use crate::admit::{Outcome, Standing, judge};
+use crate::admit::{Asked, Outcome};
 use crate::path::canonical_pattern;
-use crate::{CanonicalPath, RequestView, Snapshot};
+use crate::{CanonicalPath, Snapshot};
 
 /// The most routes a portal lists.
 pub const MAX_PORTAL_ENTRIES: usize = 1000;
@@ -23,12 +22,8 @@ pub struct PortalEntry {
 }
 
 /// Every route with a host and path of its own whose front door, a GET of its path, is open to the caller.
-pub(crate) fn reachable(
-    snapshot: &Snapshot,
-    view: &RequestView<'_>,
-    standing: &Standing<'_>,
-    now: Timestamp,
-) -> Vec<PortalEntry> {
+pub(crate) fn reachable(snapshot: &Snapshot, asked: &Asked<'_>) -> Vec<PortalEntry> {
+    let Asked { view, now, .. } = *asked;
     let door = |route: &Arc<Route>| {
         let HostPattern::Exact(host) = &route.host else { return None };
         let path = match &route.path {
@@ -52,7 +47,7 @@ pub(crate) fn reachable(
         };
         let open = served
             && matches!(
-                judge((route, &route.policy), &request, standing, now).outcome,
+                asked.judge((route, &route.policy), &request).outcome,
                 Outcome::Forward | Outcome::ForwardAnonymously
             );
         let sent_port = route.port.or_else(|| view.sent_port()).map(|port| format!(":{port}")).unwrap_or_default();

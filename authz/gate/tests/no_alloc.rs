@@ -10,11 +10,13 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use allocation_counter::measure;
+use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue, Method, Version, header};
 use portcullis_config::{PathPattern, Route};
 use portcullis_gate::{
-    About, Assertions, Found, Gate, Malformed, Presented, RequestHead, Snapshot, TlsFacts, Verdict, find,
+    About, Assertions, Found, Gate, Malformed, Presented, RecordSource, RequestHead, Snapshot, TlsFacts, Verdict, find,
 };
+use portcullis_identity::{Claims, Record, Records};
 use portcullis_keys::{AssertionKeys, CredentialKeys, CredentialKind, Handle, KeyRing, SystemRandom};
 use sample::{NOW, policy, prefix, route, session};
 
@@ -158,6 +160,35 @@ fn a_policy_on_trial_allocates_nothing_either() {
         });
         assert_eq!(counted.count_total, 0, "{presented:?}");
     }
+}
+
+/// External data, a thousand records of it.
+#[derive(Debug)]
+struct Held(ArcSwap<Records>);
+
+impl RecordSource for Held {
+    fn records(&self) -> Option<Arc<Records>> {
+        Some(self.0.load_full())
+    }
+}
+
+#[test]
+fn a_policy_over_external_data_allocates_nothing_either() {
+    let text = "- allow: {and: [{domain: corp.test}, {record: {type: hr, id: u-7, field: country, is: DE}}]}\n\
+                - deny: {or: [{record: {type: lockdown}}, {record: {type: hr, field: country, is: FR}}]}";
+    let routes = vec![route("wiki.corp.test", PathPattern::Any, &policy(text))];
+    let data = Claims::from_json(r#"{"country": "DE", "score": 4.5}"#).expect("claims");
+    let record = |id| Record { kind: "hr".into(), id: format!("u-{id}").into(), data: data.clone() };
+    let held = Held(ArcSwap::from_pointee((0..1000).map(record).collect()));
+    let gate = Gate::new(Snapshot::build(&Arc::new(sample::config(routes)), None).expect("a snapshot"));
+    let gate = gate.with_records(Arc::new(held));
+    let caller = caller();
+    let headers = headers(&caller, "wiki.corp.test");
+    assert_eq!(pass(&gate, &caller, &headers, "/"), Ok(true));
+    let counted = measure(|| {
+        black_box(pass(&gate, &caller, &headers, "/")).ok();
+    });
+    assert_eq!(counted.count_total, 0);
 }
 
 #[test]

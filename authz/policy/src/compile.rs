@@ -70,7 +70,7 @@ impl<'a> Compiler<'a> {
 
     fn finish(self) -> Compiled {
         let Self { shared: _, rules, criteria: _, digest, warnings } = self;
-        Compiled { program: Arc::new(Program { rules: rules.into(), digest: digest.finish() }), warnings }
+        Compiled { program: Arc::new(Program::new(rules.into(), digest.finish())), warnings }
     }
 
     fn warn(&mut self, node: &Node, message: impl Into<String>, help: &str) {

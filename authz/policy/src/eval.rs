@@ -13,9 +13,9 @@ use std::collections::HashMap;
 use std::io::{self, BufRead, Write};
 use std::rc::Rc;
 
-use portcullis_identity::{Clock, Subject, Timestamp};
+use portcullis_identity::{Clock, Records, Subject, Timestamp};
 
-use crate::{ACCESS_KEYS, Compiled, Diagnostic, Record, SharedPolicies, compile_policy, compile_route, yaml};
+use crate::{ACCESS_KEYS, Compiled, Diagnostic, SharedPolicies, compile_policy, compile_route, yaml};
 use input::Case;
 use lines::{Line, Lines};
 
@@ -90,7 +90,7 @@ pub fn subject(json: &str, now: Timestamp) -> Result<Option<Subject>, String> {
 ///
 /// # Errors
 /// What is wrong with them.
-pub fn records(json: &str) -> Result<Vec<Record>, String> {
+pub fn records(json: &str) -> Result<Records, String> {
     input::records(serde_json::from_str(json).map_err(|error| error.to_string())?)
 }
 

@@ -143,11 +143,12 @@ fn fact(criterion: &Criterion, facts: &Facts<'_>) -> String {
         Criterion::Record(matcher) => {
             let kind = &matcher.kind;
             match facts.records {
-                Some(records) => {
-                    let count = records.iter().filter(|record| *record.kind == **kind).count();
-                    format!("{count} records of type {kind}")
-                }
-                None => format!("no source of records of type {kind}"),
+                Some(records) => match &matcher.id {
+                    Some(id) if records.with_id(kind, id).is_empty() => format!("no record {id} of type {kind}"),
+                    Some(id) => format!("record {id} of type {kind}"),
+                    None => format!("{} records of type {kind}", records.of_type(kind).len()),
+                },
+                None => format!("records of type {kind} are not known"),
             }
         }
     }

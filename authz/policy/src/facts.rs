@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use portcullis_identity::{Subject, Timestamp};
+use portcullis_identity::{Records, Subject, Timestamp};
 
-use crate::{Leaf, Record};
+use crate::Leaf;
 
 /// Everything one decision looks at.
 #[derive(Clone, Copy, Debug)]
@@ -15,8 +15,9 @@ pub struct Facts<'a> {
     pub request: Request<'a>,
     /// Who asks; `None`: nobody is signed in, or the session is over.
     pub subject: Option<&'a Subject>,
-    /// External data, for the `record` criterion; `None`: nobody holds any, and what it says is unknown.
-    pub records: Option<&'a [Record]>,
+    /// External data, for the `record` criterion: all there is, so that an absence is final. `None`: nobody holds it
+    /// now, and what it says is unknown.
+    pub records: Option<&'a Records>,
 }
 
 /// What is asked for, and from where.

@@ -4,13 +4,13 @@
 //! takes borrowed facts; it never allocates, locks, waits, panics or reads the clock.
 //!
 //! ```
-//! use portcullis_identity::Timestamp;
+//! use portcullis_identity::{Records, Timestamp};
 //! use portcullis_policy::{Effect, Facts, Request, compile_policy, yaml};
 //!
 //! let tree = yaml::parse("allow: {and: [{http_method: GET}]}")?;
 //! let compiled = compile_policy(&tree)?;
 //! let request = Request { method: "GET", ..Request::default() };
-//! let facts = Facts { now: Timestamp::EPOCH, request, subject: None, records: Some(&[]) };
+//! let facts = Facts { now: Timestamp::EPOCH, request, subject: None, records: Some(Records::none()) };
 //! assert_eq!(compiled.program.decide(&facts).effect, Effect::Permit);
 //! # Ok::<(), portcullis_policy::Diagnostic>(())
 //! ```
@@ -42,5 +42,4 @@ pub use explain::{ExplainedCriterion, ExplainedOperator, ExplainedRule, Explanat
 pub use facts::{ClientCertificate, Facts, McpTool, Request};
 pub use program::{Action, Decision, Effect, Evaluation, Program, RuleValue};
 pub use reason::{Reason, Reasons};
-pub use record::Record;
 pub use ternary::Ternary;

@@ -13,6 +13,8 @@ use crate::{Facts, Reason, Reasons, Ternary};
 pub struct Program {
     pub(crate) rules: Box<[Rule]>,
     pub(crate) digest: [u8; 32],
+    /// Whether a rule looks at external data: asked before each decision, so that only who needs it fetches it.
+    pub(crate) reads_records: bool,
 }
 
 /// What a rule does when it holds.
@@ -114,7 +116,14 @@ impl Program {
     /// The program without a rule: nobody passes.
     #[must_use]
     pub fn nobody() -> Self {
-        Self { rules: Box::default(), digest: crate::certificate::sha256(b"nobody") }
+        Self::new(Box::default(), crate::certificate::sha256(b"nobody"))
+    }
+
+    pub(crate) fn new(rules: Box<[Rule]>, digest: [u8; 32]) -> Self {
+        let operators = rules.iter().flat_map(|rule| &rule.operators);
+        let mut criteria = operators.flat_map(|operator| &operator.criteria);
+        let reads_records = criteria.any(|criterion| matches!(criterion, Criterion::Record(_)));
+        Self { rules, digest, reads_records }
     }
 
     /// Decides. Allocates nothing, takes no lock, visits each criterion once.
@@ -184,8 +193,8 @@ impl Program {
 
     /// Whether a rule looks at external data.
     #[must_use]
-    pub fn reads_records(&self) -> bool {
-        self.criteria().any(|criterion| matches!(criterion, Criterion::Record(_)))
+    pub const fn reads_records(&self) -> bool {
+        self.reads_records
     }
 
     fn criteria(&self) -> impl Iterator<Item = &Criterion> {

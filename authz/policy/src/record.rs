@@ -1,23 +1,11 @@
-//! External data pushed to the broker, and the criterion over it.
+//! The criterion over external data.
 
 use std::cmp::Ordering;
-use std::sync::Arc;
 
-use portcullis_identity::{ClaimKind, ClaimRef, Claims, Found, NameKey, compare_numbers};
+use portcullis_identity::{ClaimKind, ClaimRef, Claims, Found, NameKey, Records, compare_numbers};
 
 use crate::criterion::Path;
 use crate::matcher::{ListMatcher, StringMatcher};
-
-/// One record of external data.
-#[derive(Clone, Debug, Default)]
-pub struct Record {
-    /// Its type, as `record: {type: …}` names it.
-    pub kind: Arc<str>,
-    /// Its id.
-    pub id: Arc<str>,
-    /// Its fields, flat as claims are.
-    pub data: Claims,
-}
 
 /// The value of a `record` criterion.
 #[derive(Debug)]
@@ -50,14 +38,14 @@ pub(crate) enum Comparison {
 }
 
 impl RecordMatcher {
-    pub(crate) fn holds(&self, records: &[Record]) -> bool {
+    /// An id is looked up; without one every record of the type is, and none of another.
+    pub(crate) fn holds(&self, records: &Records) -> bool {
         let Self { kind, id, exists, field } = self;
-        let meets = |record: &Record| {
-            *record.kind == **kind
-                && id.as_ref().is_none_or(|id| **id == *record.id)
-                && field.as_ref().is_none_or(|field| field.holds(&record.data))
+        let found = match id {
+            Some(id) => records.with_id(kind, id),
+            None => records.of_type(kind),
         };
-        records.iter().any(meets) == *exists
+        found.iter().any(|record| field.as_ref().is_none_or(|field| field.holds(&record.data))) == *exists
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use portcullis_identity::{Claims, Device, DeviceState, Group, Subject, Timestamp};
+use portcullis_identity::{Claims, Device, DeviceState, Group, Records, Subject, Timestamp};
 use portcullis_policy::{Facts, Program, Request, SharedPolicies, compile_policy, compile_route, yaml};
 
 /// Ten criteria of every kind that reads much; the last rule's are tried in vain, like those of most denials.
@@ -47,7 +47,7 @@ pub fn subject() -> Subject {
 pub fn facts(subject: Option<&Subject>) -> Facts<'_> {
     let client_address = Some([192, 0, 2, 7].into());
     let request = Request { method: "GET", path: "/wiki/page", client_address, ..Request::default() };
-    Facts { now: Timestamp::from_unix_seconds(1_800_000_000), request, subject, records: Some(&[]) }
+    Facts { now: Timestamp::from_unix_seconds(1_800_000_000), request, subject, records: Some(Records::none()) }
 }
 
 /// A policy's program.

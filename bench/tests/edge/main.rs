@@ -19,6 +19,8 @@ mod load;
 #[cfg(test)]
 mod raw;
 #[cfg(test)]
+mod records;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod split;

@@ -133,3 +133,22 @@ async fn without_a_broker_unknown_sessions_are_unavailable_and_never_let_in() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn external_data_is_pushed_on_the_brokers_host_alone_and_reaches_the_proxy() {
+    let edge = split().await;
+    let file = edge.folder.path().join("records.jsonl");
+    std::fs::write(&file, "{\"type\":\"shift\",\"id\":\"alice\",\"data\":{}}\n").unwrap();
+    let push = ["records", "push", file.to_str().unwrap()];
+    for elsewhere in [AUTHN, PROXY] {
+        let refused = edge.services[elsewhere].command(&push).await;
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains("does not run the broker"), "{said}");
+    }
+    let pushed = edge.services[BROKER].command(&push).await;
+    assert!(pushed.status.success(), "{}", String::from_utf8_lossy(&pushed.stderr));
+    eventually("the proxy holds the record", async || {
+        edge.services[PROXY].telemetry("/metrics").await.contains("portcullis_replica_records 1\n").then_some(())
+    })
+    .await;
+}

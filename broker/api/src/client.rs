@@ -20,7 +20,7 @@ use crate::{
 /// The longest a request may wait for its session.
 pub(crate) const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest any other call may take: a commit on a busy disk takes its time.
-const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause before a fetch asks a broker that is away once more; doubled each time.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// The longest such pause.
@@ -37,7 +37,7 @@ const MAX_MESSAGE_BYTES: usize = 32 * 1024 * 1024;
 /// A handle on the broker; cheap to clone, one connection for all clones.
 #[derive(Clone, Debug)]
 pub struct BrokerClient {
-    stub: Stub<Channel>,
+    pub(crate) stub: Stub<Channel>,
     role: ServiceRole,
 }
 
@@ -265,7 +265,7 @@ impl BrokerClient {
         }
     }
 
-    async fn call<Q, A, F>(
+    pub(crate) async fn call<Q, A, F>(
         &self,
         limit: Duration,
         message: Q,

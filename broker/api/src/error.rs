@@ -50,6 +50,35 @@ pub enum RedeemError {
     Unavailable(#[source] BrokerError),
 }
 
+/// Why records were not written, deleted or read.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordsError {
+    /// They do not fit; nothing was changed.
+    #[error("{reason}")]
+    Refused {
+        /// Which bound is in the way.
+        reason: String,
+    },
+    /// No answer of use: the change may or may not have been made, and making it again does no harm.
+    #[error(transparent)]
+    Broker(BrokerError),
+}
+
+impl From<tonic::Status> for RecordsError {
+    fn from(status: tonic::Status) -> Self {
+        if matches!(status.code(), tonic::Code::FailedPrecondition | tonic::Code::InvalidArgument) {
+            return Self::Refused { reason: status.message().to_owned() };
+        }
+        Self::Broker(status.into())
+    }
+}
+
+impl From<WireError> for RecordsError {
+    fn from(error: WireError) -> Self {
+        Self::Broker(error.into())
+    }
+}
+
 impl From<tonic::Status> for BrokerError {
     fn from(status: tonic::Status) -> Self {
         use tonic::Code;

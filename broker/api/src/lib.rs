@@ -15,7 +15,9 @@ mod end;
 mod endpoint;
 mod error;
 mod feed;
+mod new_record;
 mod new_session;
+mod record_calls;
 mod replica;
 mod tokens;
 pub mod wire;
@@ -23,8 +25,13 @@ pub mod wire;
 pub use client::{BrokerClient, Fetched, Greeting, Redeemed};
 pub use end::{EndReason, EndSelector, Ended, LogoutHint};
 pub use endpoint::Endpoint;
-pub use error::{BrokerError, CreateError, RedeemError};
+pub use error::{BrokerError, CreateError, RecordsError, RedeemError};
 pub use feed::{Feed, FeedEvent, ServerId};
+pub use new_record::{
+    MAX_RECORD_DATA_BYTES, MAX_RECORD_ID_BYTES, MAX_RECORD_TYPE_BYTES, MAX_RECORDS_BYTES, MAX_RECORDS_OF_A_TYPE,
+    NewRecord, RECORD_OVERHEAD_BYTES, RecordError, RecordKey, record_type,
+};
 pub use new_session::{NewSession, Profile};
-pub use replica::{Change, Replica, ReplicaBounds, ReplicaStatus, Resolved};
+pub use record_calls::{Deletion, Listing, Pushed, RecordPage, RecordsFeed, RecordsFeedEvent};
+pub use replica::{Change, RecordsStatus, Replica, ReplicaBounds, ReplicaStatus, Resolved};
 pub use tokens::{Secret, Tokens, UpstreamTokens};

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-/// Messages that carry tokens or claims: their `Debug` is ours and shows nothing.
-const SECRET: [&str; 5] = [
+/// Messages that carry tokens, claims or external data: their `Debug` is ours and shows nothing.
+const SECRET: [&str; 6] = [
     ".portcullis.broker.v1.Tokens",
     ".portcullis.broker.v1.LogoutHint",
     ".portcullis.broker.v1.AccessTokenAnswer",
     ".portcullis.broker.v1.Session",
     ".portcullis.broker.v1.Profile",
+    ".portcullis.broker.v1.Record",
 ];
 
 #[test]

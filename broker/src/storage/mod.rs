@@ -37,11 +37,13 @@ pub(crate) enum Kind {
     Farewell,
     /// A refresh at the provider that was begun, by the session's key: when. One that is still there was interrupted.
     Refreshing,
+    /// A record of external data, sealed, by a number of its own.
+    Record,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Session, Self::Tokens, Self::Use, Self::Redeemed, Self::Farewell, Self::Refreshing];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Session, Self::Tokens, Self::Use, Self::Redeemed, Self::Farewell, Self::Refreshing, Self::Record];
 
     /// The name in table names and in what a value is sealed for.
     pub(crate) const fn name(self) -> &'static str {
@@ -52,6 +54,7 @@ impl Kind {
             Self::Redeemed => "redeemed",
             Self::Farewell => "farewell",
             Self::Refreshing => "refreshing",
+            Self::Record => "record",
         }
     }
 }

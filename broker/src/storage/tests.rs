@@ -40,8 +40,10 @@ fn a_store_from_before_a_kind_of_record_opens_and_holds_it_from_then_on() {
     drop(Embedded::open(&path, &SystemRandom).unwrap());
     let older = redb::Database::open(&path).unwrap();
     let transaction = older.begin_write().unwrap();
-    let table = redb::TableDefinition::<&[u8], (u64, &[u8])>::new(Kind::Refreshing.name());
-    assert!(transaction.delete_table(table).unwrap());
+    for kind in [Kind::Refreshing, Kind::Record] {
+        let table = redb::TableDefinition::<&[u8], (u64, &[u8])>::new(kind.name());
+        assert!(transaction.delete_table(table).unwrap());
+    }
     transaction.commit().unwrap();
     drop(older);
     let store = Embedded::open(&path, &SystemRandom).unwrap();

@@ -15,6 +15,7 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::house::{key, new_session};
+use crate::records::{ids, push_to, record};
 
 /// The folder that the victim works in; without it the victim has nothing to do.
 const FOLDER: &str = "PORTCULLIS_TEST_CRASH";
@@ -22,8 +23,8 @@ const WORKERS: u32 = 16;
 /// When the victim is killed, in acknowledgements; each round at another moment of a commit.
 const ROUNDS: [usize; 8] = [1, 2, 3, 7, 50, 151, 302, 503];
 
-/// Not a test of its own: the process that `kill -9` meets. It signs in, redeems and signs out as fast as
-/// it can, and prints what the broker acknowledged.
+/// Not a test of its own: the process that `kill -9` meets. It signs in, redeems, pushes and signs out as
+/// fast as it can, and prints what the broker acknowledged.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn victim() {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
@@ -40,6 +41,7 @@ async fn victim() {
 async fn work(socket: PathBuf, worker: u32) {
     let client = |role| BrokerClient::connect_lazy(Endpoint::Unix(socket.clone()), role);
     let (authn, proxy) = (client(ServiceRole::Authn), client(ServiceRole::Proxy));
+    let operator = client(ServiceRole::Broker);
     for round in 0_u32.. {
         let name = format!("{}/{worker}/{round}", std::process::id());
         let until = SystemClock.now().saturating_add(Duration::from_secs(300));
@@ -47,6 +49,8 @@ async fn work(socket: PathBuf, worker: u32) {
         acknowledge("created", &name);
         proxy.redeem(id(&name), until, &key(&name)).await.unwrap();
         acknowledge("redeemed", &name);
+        push_to(&operator, vec![record("crash", &name, "{}")]).await;
+        acknowledge("pushed", &name);
         if round % 2 == 1 {
             proxy.end(EndSelector::Key(key(&name)), EndReason::SignedOut).await.unwrap();
             acknowledge("ended", &name);
@@ -101,6 +105,8 @@ async fn check(folder: &Path, lines: &[(String, String)]) {
     let stop = CancellationToken::new();
     let (serving, stopped) = (broker.clone(), stop.clone());
     let server = tokio::spawn(async move { serving.serve_unix(listener, stopped).await });
+    let operator = BrokerClient::connect_lazy(Endpoint::Unix(socket.clone()), ServiceRole::Broker);
+    let pushed = ids(&operator, "crash").await;
     let proxy = BrokerClient::connect_lazy(Endpoint::Unix(socket), ServiceRole::Proxy);
     let until: Timestamp = SystemClock.now().saturating_add(Duration::from_secs(60));
     for (what, name) in lines {
@@ -113,6 +119,7 @@ async fn check(folder: &Path, lines: &[(String, String)]) {
                 let again = proxy.redeem(id(name), until, &key(name)).await;
                 assert!(matches!(again, Err(RedeemError::AlreadyRedeemed)), "{name} was redeemed: {again:?}");
             }
+            "pushed" => assert!(pushed.contains(name), "{name} was pushed and is lost"),
             "ended" => assert!(!found, "{name} was ended and is back"),
             other => panic!("{other}"),
         }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_broker::{Broker, BrokerParts};
-use portcullis_broker_api::{BrokerClient, Endpoint, NewSession, Profile, Replica, ReplicaBounds, Secret, Tokens};
+use portcullis_broker_api::{
+    BrokerClient, Change, Endpoint, NewSession, Profile, Replica, ReplicaBounds, Secret, Tokens,
+};
 use portcullis_identity::{Clock as _, Group, ManualClock, Principal, ProviderName, SessionKey, Timestamp};
 use portcullis_keys::{KeyRing, ServiceRole, SystemRandom, sha256};
 use prometheus::Registry;
@@ -115,8 +117,12 @@ impl House {
         let mut changes = replica.changes();
         let stop = CancellationToken::new();
         tokio::spawn(Arc::clone(&replica).run(stop.clone()));
-        // Its first stream begins with a reset.
-        tokio::time::timeout(SOON, changes.recv()).await.unwrap().unwrap();
+        // Its first stream begins with a reset, that of external data with all there is.
+        let mut awaited = vec![Change::Reset, Change::Records];
+        while !awaited.is_empty() {
+            let change = tokio::time::timeout(SOON, changes.recv()).await.unwrap().unwrap();
+            awaited.retain(|wanted| *wanted != change);
+        }
         (replica, stop.drop_guard())
     }
 

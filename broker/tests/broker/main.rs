@@ -13,6 +13,8 @@ mod house;
 #[expect(dead_code, reason = "others use the rest")]
 mod provider;
 #[cfg(test)]
+mod records;
+#[cfg(test)]
 mod refresh;
 #[cfg(test)]
 mod replicas;

@@ -11,8 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::house::{BOUNDS, House, NOW, SOON, key};
 
+/// The next change of sessions; external data comes on a stream of its own.
 async fn told(changes: &mut Receiver<Change>) -> Change {
-    timeout(SOON, changes.recv()).await.unwrap().unwrap()
+    loop {
+        let change = timeout(SOON, changes.recv()).await.unwrap().unwrap();
+        if change != Change::Records {
+            return change;
+        }
+    }
 }
 
 fn held(resolved: &Resolved) -> bool {

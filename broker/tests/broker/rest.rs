@@ -4,16 +4,22 @@ use portcullis_broker::{Broker, KeysError, OpenError};
 use portcullis_keys::{KeyRing, SystemRandom};
 
 use crate::house::{House, key};
+use crate::records::{push, record};
 
 #[tokio::test]
 async fn nothing_a_provider_said_lies_open_in_the_file() {
     let mut house = House::new();
     house.authn().create(house.new_session("a")).await.unwrap();
     house.authn().create(house.new_session("b")).await.unwrap();
+    push(&house, vec![record("canary-type", "canary-record", r#"{"v":"canary-data"}"#)], None).await.unwrap();
     let selector = portcullis_broker_api::EndSelector::Key(key("b"));
     house.proxy().end(selector, portcullis_broker_api::EndReason::SignedOut).await.unwrap();
     house.stop().await;
     let bytes = std::fs::read(house.store()).unwrap();
+    for canary in ["canary-type", "canary-record", "canary-data"] {
+        let found = bytes.windows(canary.len()).any(|window| window == canary.as_bytes());
+        assert!(!found, "{canary}");
+    }
     for canary in ["canary-claim", "canary-access", "canary-refresh", "canary-id", "alice", "idp.corp.test"] {
         let found = bytes.windows(canary.len()).any(|window| window == canary.as_bytes());
         assert!(!found, "{canary}");
@@ -77,6 +83,19 @@ async fn a_running_broker_follows_its_ring_and_gives_no_key_up_that_a_record_nee
     broker.check_keys(&keys(&only_new)).await.unwrap();
     broker.set_keys(keys(&only_new));
     assert!(house.proxy().fetch(&key("b")).await.unwrap().is_some(), "the new key sealed it");
+}
+
+#[tokio::test]
+async fn external_data_is_sealed_anew_once_another_key_seals() {
+    let house = House::new();
+    let (appended, new) = portcullis_keys::append(&house.ring_text, &SystemRandom).unwrap();
+    let promoted = KeyRing::parse(&portcullis_keys::promote(&appended, new).unwrap()).unwrap();
+    let only_new = KeyRing::parse(&portcullis_keys::remove(&appended, house.ring.key_ids()[0]).unwrap()).unwrap();
+    push(&house, vec![record("hr", "1", "{}"), record("hr", "2", "{}")], None).await.unwrap();
+    assert!(house.broker().check_keys(&only_new.store().unwrap()).await.is_err());
+    house.broker().set_keys(promoted.store().unwrap());
+    house.broker().sweep().await.unwrap();
+    house.broker().check_keys(&only_new.store().unwrap()).await.unwrap();
 }
 
 #[tokio::test]

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use portcullis_broker_api::{BrokerClient, BrokerError, CreateError, EndReason, EndSelector, Endpoint, RedeemError};
+use portcullis_broker_api::{
+    BrokerClient, BrokerError, CreateError, Deletion, EndReason, EndSelector, Endpoint, Listing, RecordsError,
+    RedeemError,
+};
 use portcullis_identity::{Clock as _, SystemClock};
 use portcullis_keys::ServiceRole;
 use portcullis_keys::pki::{InternalCa, ServiceCertificate};
@@ -31,7 +34,14 @@ fn answer<T>(result: Result<T, BrokerError>) -> Answer {
     }
 }
 
-async fn try_all(client: &BrokerClient) -> [Answer; 8] {
+fn broker_error(error: RecordsError) -> BrokerError {
+    match error {
+        RecordsError::Broker(error) => error,
+        RecordsError::Refused { .. } => panic!("{error:?}"),
+    }
+}
+
+async fn try_all(client: &BrokerClient) -> [Answer; 12] {
     let create = client.create(new_session("a", NOW)).await.map_err(|error| match error {
         CreateError::Broker(error) => error,
         CreateError::Exists | CreateError::ClaimsTooLarge { .. } => panic!("{error:?}"),
@@ -49,25 +59,33 @@ async fn try_all(client: &BrokerClient) -> [Answer; 8] {
         answer(client.end(EndSelector::Key(key("a")), EndReason::Revoked).await),
         answer(client.watch(None).await),
         answer(client.access_token(&key("a"), "wiki").await),
+        answer(client.push_records(Vec::new(), None).await.map_err(broker_error)),
+        answer(client.delete_records("hr", Deletion::All).await.map_err(broker_error)),
+        answer(client.list_records(Listing::default()).await.map_err(broker_error)),
+        answer(client.watch_records(None).await),
     ]
 }
 
-const PROXY: [Answer; 8] = {
-    use Answer::{Denied, Permitted};
-    [Permitted, Denied, Permitted, Permitted, Permitted, Permitted, Permitted, Permitted]
+const PROXY: [Answer; 12] = {
+    use Answer::{Denied as No, Permitted as Yes};
+    [Yes, No, Yes, Yes, Yes, Yes, Yes, Yes, No, No, No, Yes]
 };
-const AUTHN: [Answer; 8] = {
-    use Answer::{Denied, Permitted};
-    [Permitted, Permitted, Permitted, Denied, Denied, Permitted, Denied, Denied]
+const AUTHN: [Answer; 12] = {
+    use Answer::{Denied as No, Permitted as Yes};
+    [Yes, Yes, Yes, No, No, Yes, No, No, No, No, No, No]
 };
-const NOBODY: [Answer; 8] = [const { Answer::Denied }; 8];
+const BROKER: [Answer; 12] = {
+    use Answer::{Denied as No, Permitted as Yes};
+    [No, No, No, No, No, No, No, No, Yes, Yes, Yes, No]
+};
+const NOBODY: [Answer; 12] = [const { Answer::Denied }; 12];
 
 #[tokio::test]
 async fn on_a_unix_socket_the_service_names_itself() {
     let house = House::new();
     assert_eq!(try_all(&house.client(ServiceRole::Proxy)).await, PROXY);
     assert_eq!(try_all(&house.client(ServiceRole::Authn)).await, AUTHN);
-    assert_eq!(try_all(&house.client(ServiceRole::Broker)).await, NOBODY);
+    assert_eq!(try_all(&house.client(ServiceRole::Broker)).await, BROKER);
 }
 
 #[tokio::test]
@@ -84,7 +102,8 @@ async fn over_tls_the_certificate_says_which_service_it_is() {
     };
     assert_eq!(try_all(&client(ServiceRole::Proxy, ServiceRole::Proxy)).await, PROXY);
     assert_eq!(try_all(&client(ServiceRole::Authn, ServiceRole::Authn)).await, AUTHN);
-    assert_eq!(try_all(&client(ServiceRole::Broker, ServiceRole::Broker)).await, NOBODY);
+    assert_eq!(try_all(&client(ServiceRole::Broker, ServiceRole::Broker)).await, BROKER);
+    assert_eq!(try_all(&client(ServiceRole::Proxy, ServiceRole::Broker)).await, NOBODY, "a proxy pushes nothing");
     assert_eq!(try_all(&client(ServiceRole::Proxy, ServiceRole::Authn)).await, NOBODY, "another's name");
 }
 

@@ -161,6 +161,7 @@ impl Context {
             decision: record.decision,
             shadow: record.shadow.take(),
             generation: record.generation,
+            records: record.records.take(),
         });
     }
 }

@@ -1,5 +1,7 @@
 //! The five lines of a request: read, find, resolve, admit, and what comes of it.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, Method, header};
 use pingora_proxy::Session;
 use portcullis_gate::{
@@ -44,7 +46,7 @@ pub(crate) async fn judge(session: &Session, context: &mut Context) -> Judged {
         Ok(head) => head,
         Err(cause) => return malformed(context, cause),
     };
-    let shared = std::sync::Arc::clone(&context.shared);
+    let shared = Arc::clone(&context.shared);
     let view = match shared.gate.read(&head) {
         Ok(view) => view,
         Err(cause) => return malformed(context, cause),
@@ -75,7 +77,7 @@ pub(crate) async fn judge(session: &Session, context: &mut Context) -> Judged {
             note(context, &view);
             context.record.outcome = Outcome::Own;
             if let Presented::Session(session) = &presented {
-                context.record.session = Some(std::sync::Arc::clone(session));
+                context.record.session = Some(Arc::clone(session));
             }
             Judged::Own(path, view, presented)
         }
@@ -86,6 +88,7 @@ pub(crate) async fn judge(session: &Session, context: &mut Context) -> Judged {
             note(context, &view);
             context.record.judged_at = Some(now);
             context.record.shadow = shadow.map(Box::new);
+            context.record.records = shared.gate.records_read(&verdict).map(|records| Arc::downgrade(&records));
             context.record.decided(&verdict);
             Judged::Route(verdict, view, epoch)
         }

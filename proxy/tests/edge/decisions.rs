@@ -24,7 +24,7 @@ pub(crate) async fn kept(world: &World, count: usize) -> Vec<Arc<DecisionRecord>
 
 /// Every criterion of a record's explanation: name, value and fact.
 fn facts(record: &DecisionRecord) -> Vec<String> {
-    let explained = record.explained().unwrap();
+    let explained = record.explained(None).unwrap();
     assert!(explained.exact, "{record:?}");
     let operators = explained.explanation.rules.into_iter().flat_map(|rule| rule.operators);
     let criteria = operators.flat_map(|operator| operator.criteria);

@@ -12,14 +12,14 @@ use crate::world::{NOW, ROUTES, World};
 /// The promise is 250 ms; a shared test machine gets some more.
 const SOON: Duration = Duration::from_secs(2);
 
-async fn closes_soon(stream: &mut Tls) {
+pub(crate) async fn closes_soon(stream: &mut Tls) {
     #[expect(clippy::disallowed_methods, reason = "a real span between two real events")]
     let started = Instant::now();
     read_all(stream).await;
     assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
 }
 
-async fn stays_open(stream: &mut Tls, whose: &str) {
+pub(crate) async fn stays_open(stream: &mut Tls, whose: &str) {
     let mut byte = [0; 1];
     let read = tokio::time::timeout(Duration::from_millis(400), stream.read(&mut byte)).await;
     assert!(read.is_err(), "{whose} closed or spoke: {read:?}");

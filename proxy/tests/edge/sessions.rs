@@ -1,4 +1,4 @@
-//! Sessions in memory.
+//! Sessions and external data in memory.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use portcullis_broker_api::{BrokerError, Change, RedeemError, Resolved, Secret, UpstreamTokens};
-use portcullis_identity::{Principal, ProviderName, Session, SessionKey, Subject, Timestamp};
+use portcullis_gate::RecordSource;
+use portcullis_identity::{Principal, ProviderName, Records, Session, SessionKey, Subject, Timestamp};
 use portcullis_proxy::Sessions;
 use tokio::sync::broadcast;
 
@@ -16,6 +17,7 @@ pub(crate) struct FakeSessions {
     pub(crate) held: Mutex<HashMap<SessionKey, Arc<Session>>>,
     pub(crate) redeemed: Mutex<HashSet<[u8; 16]>>,
     pub(crate) stale: AtomicBool,
+    records: Mutex<Option<Arc<Records>>>,
     epoch: AtomicU64,
     changes: broadcast::Sender<Change>,
 }
@@ -26,6 +28,7 @@ impl Default for FakeSessions {
             held: Mutex::default(),
             redeemed: Mutex::default(),
             stale: AtomicBool::new(false),
+            records: Mutex::default(),
             epoch: AtomicU64::new(0),
             changes: broadcast::Sender::new(64),
         }
@@ -53,9 +56,21 @@ impl FakeSessions {
         self.tell(Change::Stale);
     }
 
+    /// Has all external data be this; `None`: nobody knows it.
+    pub(crate) fn hold_records(&self, records: Option<Records>) {
+        *self.records.lock().unwrap() = records.map(Arc::new);
+        self.tell(Change::Records);
+    }
+
     fn tell(&self, change: Change) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
         drop(self.changes.send(change));
+    }
+}
+
+impl RecordSource for FakeSessions {
+    fn records(&self) -> Option<Arc<Records>> {
+        self.records.lock().unwrap().clone()
     }
 }
 

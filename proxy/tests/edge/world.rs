@@ -114,7 +114,7 @@ impl World {
         let heard = Arc::new(Heard::default());
         let proxy = Proxy::new(ProxyParts {
             config: Arc::clone(&config),
-            gate: Arc::new(Gate::new(Snapshot::build(&config, None).unwrap())),
+            gate: Arc::new(Gate::new(Snapshot::build(&config, None).unwrap()).with_records(Arc::clone(&sessions) as _)),
             keys: Arc::clone(&ring),
             sessions: Arc::clone(&sessions) as _,
             authn: AuthnEndpoint::Unix(directory.path().join("authn.sock")),

@@ -253,7 +253,7 @@ fn a_criterion_that_is_not_known_never_lets_anybody_in() {
             now: portcullis_identity::Timestamp::EPOCH,
             request: portcullis_policy::Request::default(),
             subject: None,
-            records: Some(&[]),
+            records: Some(portcullis_identity::Records::none()),
         };
         assert_eq!(
             config.routes[0].policy.decide(&nobody).effect,

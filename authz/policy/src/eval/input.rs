@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use portcullis_identity::{Claims, Clock, Subject, Timestamp};
+use portcullis_identity::{Claims, Clock, Record, Records, Subject, Timestamp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::subject::{self, SubjectLine};
 use super::{Text, path};
-use crate::{ClientCertificate, Facts, Leaf, McpTool, Record, Request};
+use crate::{ClientCertificate, Facts, Leaf, McpTool, Request};
 
 /// A line as it is written. Absent and null mean the default.
 #[derive(Deserialize)]
@@ -84,7 +84,7 @@ pub(super) struct Case {
     cors_preflight: bool,
     certificate: Certificate,
     subject: Option<Subject>,
-    records: Vec<Record>,
+    records: Records,
 }
 
 struct Certificate {
@@ -170,7 +170,7 @@ fn is_preflight(method: &str, headers: &BTreeMap<String, Option<String>>) -> boo
     method == "OPTIONS" && has("origin") && has("access-control-request-method")
 }
 
-pub(super) fn records(lines: Option<Vec<RecordLine<'_>>>) -> Result<Vec<Record>, String> {
+pub(super) fn records(lines: Option<Vec<RecordLine<'_>>>) -> Result<Records, String> {
     lines.unwrap_or_default().into_iter().map(record).collect()
 }
 

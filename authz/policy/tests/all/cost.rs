@@ -1,6 +1,8 @@
 //! What a decision and a compilation cost.
 
-use portcullis_identity::{Claims, Device, DeviceState, Group, Subject, Timestamp};
+use std::sync::LazyLock;
+
+use portcullis_identity::{Claims, Device, DeviceState, Group, Record, Records, Subject, Timestamp};
 use portcullis_policy::{Effect, Facts, Program, Request, compile_policy, yaml};
 
 /// Ten criteria of every kind that reads much.
@@ -21,6 +23,13 @@ const TEN: &str = "
       - http_path: {starts_with: /internal/}
 ";
 
+/// External data of two types, which no rule of these meets at the first record.
+static RECORDS: LazyLock<Records> = LazyLock::new(|| {
+    let data = Claims::from_json(r#"{"score":1.5,"country":"DE","teams":["a","b"]}"#).unwrap();
+    let record = |kind: &str, id: usize| Record { kind: kind.into(), id: format!("u-{id}").into(), data: data.clone() };
+    (0..100).flat_map(|id| [record("hr", id), record("lockdown", id)]).collect()
+});
+
 /// Everything else, so that nothing in the language allocates.
 const REST: &str = "
 - allow:
@@ -32,6 +41,8 @@ const REST: &str = "
       - day_of_week: {is: mon-fri, timezone: America/New_York}
       - date: {after: 2020-01-01}
       - record: {type: hr, field: score, '>=': 4.5, '<': 100}
+      - record: {type: hr, id: u-77, field: country, is: FR}
+      - record: {type: lockdown, exists: false}
       - client_certificate: {san_dns: x}
       - invalid_client_certificate: 1
       - cors_preflight: 1
@@ -57,7 +68,7 @@ fn subject() -> Subject {
 fn facts(subject: Option<&Subject>) -> Facts<'_> {
     let client_address = "192.0.2.7".parse().ok();
     let request = Request { method: "GET", path: "/wiki/page", client_address, ..Request::default() };
-    Facts { now: Timestamp::from_unix_seconds(1_800_000_000), request, subject, records: Some(&[]) }
+    Facts { now: Timestamp::from_unix_seconds(1_800_000_000), request, subject, records: Some(&*RECORDS) }
 }
 
 fn compile(policy: &str) -> std::sync::Arc<Program> {

@@ -1,9 +1,7 @@
 //! The examples of docs/policy.md compile without a warning and do what they say.
 
-use portcullis_identity::{Claims, Group, Subject, Timestamp};
-use portcullis_policy::{
-    Effect, Facts, Record, Request, SharedPolicies, compile_policy, compile_route, compile_shadow, yaml,
-};
+use portcullis_identity::{Claims, Group, Record, Records, Subject, Timestamp};
+use portcullis_policy::{Effect, Facts, Request, SharedPolicies, compile_policy, compile_route, compile_shadow, yaml};
 
 const TEXT: &str = include_str!("../../../../docs/policy.md");
 
@@ -52,7 +50,7 @@ fn the_policy_on_trial_differs_for_whom_the_text_says() {
         [(kim(), Effect::Permit, Effect::Permit), (colleague, Effect::Permit, Effect::Deny)]
     {
         let (now, request) = (Timestamp::from_unix_seconds(0), Request::default());
-        let facts = Facts { now, request, subject: Some(&subject), records: Some(&[]) };
+        let facts = Facts { now, request, subject: Some(&subject), records: Some(Records::none()) };
         let effects = (live.program.decide(&facts).effect, shadow.program.decide(&facts).effect);
         assert_eq!(effects, (live_effect, shadow_effect), "{}", subject.email);
     }
@@ -62,13 +60,15 @@ fn the_policy_on_trial_differs_for_whom_the_text_says() {
 fn every_example_permits_whom_it_means_and_refuses_the_stranger() {
     let (kim, stranger) = (kim(), Subject { user_id: "x".into(), email: "x@other.test".into(), ..Subject::default() });
     let data = |json: &str| Claims::from_json(json).unwrap();
-    let records = [
+    let records: Records = [
         Record { kind: "corp.test/hr".into(), id: "".into(), data: data(r#"{"country":"DE"}"#) },
         Record { kind: "corp.test/posture".into(), id: "".into(), data: data(r#"{"score":70.0}"#) },
-    ];
+    ]
+    .into_iter()
+    .collect();
     // Thursday, 2026-01-15, 11:00 in Berlin.
     let now = Timestamp::from_unix_seconds(1_768_471_200);
-    let permits = |text: &str, subject: &Subject, records: &[Record]| {
+    let permits = |text: &str, subject: &Subject, records: &Records| {
         let program = compile_policy(&yaml::parse(text).unwrap()).unwrap().program;
         let client_address = "203.0.113.9".parse().ok();
         let request = Request { method: "GET", path: "/", client_address, ..Request::default() };
@@ -79,7 +79,7 @@ fn every_example_permits_whom_it_means_and_refuses_the_stranger() {
         let certificate = text.contains("client_certificate");
         assert_eq!(permits(text, &kim, &records), !certificate, "{text}");
         let by_records = text.contains("record:");
-        assert_eq!(permits(text, &stranger, &[]), anybody, "{text}");
+        assert_eq!(permits(text, &stranger, Records::none()), anybody, "{text}");
         assert_eq!(permits(text, &stranger, &records), anybody || by_records, "{text}");
     }
 }

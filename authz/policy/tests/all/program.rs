@@ -1,6 +1,6 @@
 //! What a program tells about itself.
 
-use portcullis_identity::{Subject, Timestamp};
+use portcullis_identity::{Records, Subject, Timestamp};
 use portcullis_policy::{Compiled, Effect, Facts, McpTool, Program, Request, Ternary, compile_policy, yaml};
 
 fn compile(policy: &str) -> Compiled {
@@ -12,7 +12,7 @@ fn facts(subject: Option<&Subject>) -> Facts<'_> {
         now: Timestamp::EPOCH,
         request: Request { method: "GET", path: "/", ..Request::default() },
         subject,
-        records: Some(&[]),
+        records: Some(Records::none()),
     }
 }
 

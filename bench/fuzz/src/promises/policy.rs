@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use portcullis_identity::{Claims, Device, DeviceState, Group, ManualClock, Subject, Timestamp};
+use portcullis_identity::{Claims, Device, DeviceState, Group, ManualClock, Records, Subject, Timestamp};
 use portcullis_policy::yaml::{self, Kind, MAX_DEPTH, Node};
-use portcullis_policy::{Diagnostic, Effect, Facts, Program, Record, Request, Ternary, compile_policy, eval};
+use portcullis_policy::{Diagnostic, Effect, Facts, Program, Request, Ternary, compile_policy, eval};
 
 use crate::Shape;
 
@@ -280,12 +280,11 @@ fn kim() -> Subject {
 }
 
 fn facts<'a>(subject: Option<&'a Subject>, method: &'a str) -> Facts<'a> {
-    const NO_RECORD: &[Record] = &[];
     let client_address = Some([10, 1, 2, 3].into());
     let cors_preflight = method == "OPTIONS";
     let request =
         Request { method, host: "wiki.corp.test", path: "/a/b", client_address, cors_preflight, ..Request::default() };
-    Facts { now: Timestamp::from_unix_seconds(1_800_000_000), request, subject, records: Some(NO_RECORD) }
+    Facts { now: Timestamp::from_unix_seconds(1_800_000_000), request, subject, records: Some(Records::none()) }
 }
 
 /// Each line that is not empty is answered by one line of JSON, or the run says that its input is bad.

@@ -15,10 +15,10 @@ use crate::client::{FETCH_BATCH, Fetched, TOUCH_BATCH};
 use crate::{BrokerError, Feed, FeedEvent, ServerId};
 
 /// A stream without a word for this long is dead: the broker speaks each second.
-const SILENCE: Duration = Duration::from_secs(4);
+pub(super) const SILENCE: Duration = Duration::from_secs(4);
 /// The pauses between two attempts to reach the broker: a restarted one is found at once.
-const PAUSE: Duration = Duration::from_millis(20);
-const PAUSE_MAX: Duration = Duration::from_millis(500);
+pub(super) const PAUSE: Duration = Duration::from_millis(20);
+pub(super) const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// The sessions that a reset fetches again by itself, most recently used first; the rest come when asked for.
 const REFILL: usize = 8192;
 /// How often a stale replica looks whether it is fresh again, only to say so.
@@ -28,7 +28,7 @@ const LAST_REPORT: Duration = Duration::from_secs(1);
 
 /// Why a stream ended.
 #[derive(Debug, thiserror::Error)]
-enum StreamEnd {
+pub(super) enum StreamEnd {
     #[error(transparent)]
     Broker(#[from] BrokerError),
     #[error("stream silent")]
@@ -49,8 +49,11 @@ impl Replica {
             () = self.follow() => {}
             () = self.report() => {}
             () = self.tell_staleness() => {}
+            () = self.follow_records() => {}
+            () = self.tell_record_staleness() => {}
         }
         self.following.store(false, Ordering::Relaxed);
+        self.records.end();
         self.report_last().await;
     }
 

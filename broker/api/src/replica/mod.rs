@@ -1,4 +1,4 @@
-//! A proxy's copy of the sessions it uses.
+//! A proxy's copy of the sessions it uses, and of all external data.
 //!
 //! Reads take no lock and allocate nothing; everything else happens here, off the request path or in the
 //! one bounded fetch of a miss. The copy never honours a session that the broker's stream has ended, nor
@@ -6,7 +6,9 @@
 
 mod flight;
 mod follow;
+mod follow_records;
 mod freshness;
+mod record_table;
 mod size;
 mod table;
 mod uses;
@@ -15,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use portcullis_identity::{Session, SessionKey, Timestamp};
+use portcullis_identity::{Records, Session, SessionKey, Timestamp};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
@@ -23,6 +25,8 @@ use crate::client::Redeemed;
 use crate::{BrokerClient, BrokerError, EndReason, EndSelector, RedeemError, ServerId};
 use flight::Flights;
 use freshness::Freshness;
+use record_table::RecordTable;
+pub use record_table::RecordsStatus;
 use table::{Landing, Table};
 use uses::Uses;
 
@@ -62,6 +66,8 @@ pub enum Change {
     Reset,
     /// The stream has been silent for longer than the bound.
     Stale,
+    /// External data has changed, or is believed no longer, or again.
+    Records,
 }
 
 /// Where a replica stands, for `portcullis status`, readiness and metrics.
@@ -93,6 +99,9 @@ pub struct Replica {
     uses: Uses,
     epoch: AtomicU64,
     following: AtomicBool,
+    records: RecordTable,
+    /// Whether somebody was told that the records are stale.
+    records_stale: AtomicBool,
     changes: broadcast::Sender<Change>,
 }
 
@@ -109,6 +118,8 @@ impl Replica {
             uses: Uses::new(),
             epoch: AtomicU64::new(0),
             following: AtomicBool::new(false),
+            records: RecordTable::new(max_staleness, Instant::now()),
+            records_stale: AtomicBool::new(false),
             changes: broadcast::Sender::new(CHANGES),
         })
     }
@@ -120,6 +131,13 @@ impl Replica {
             return Resolved::Stale;
         }
         self.table.look(key, now)
+    }
+
+    /// All external data: no lock, no allocation, no wait. `None`: it has not all arrived yet, or its stream has been
+    /// silent for longer than the bound; then nobody knows what there is.
+    #[must_use]
+    pub fn records(&self) -> Option<Arc<Records>> {
+        self.records.look(Instant::now())
     }
 
     /// Asks the broker for a session that is not held; callers who ask for the same key share one call of
@@ -169,7 +187,7 @@ impl Replica {
         self.uses.note(&self.table, key, now);
     }
 
-    /// A number that grows with every end, change, reset and going stale: who has seen the same number
+    /// A number that grows with every end, change, reset, change of external data and going stale: who has seen the same number
     /// before need not look again.
     #[must_use]
     pub fn epoch(&self) -> u64 {
@@ -196,6 +214,12 @@ impl Replica {
             silent_for: self.freshness.silent_for(now),
             stale: self.freshness.is_stale(now),
         }
+    }
+
+    /// Where the external data stands.
+    #[must_use]
+    pub fn records_status(&self) -> RecordsStatus {
+        self.records.status(Instant::now())
     }
 
     /// Announces a change. The table is already as the change says: who sees the new epoch finds it so.

@@ -9,7 +9,7 @@ use portcullis_identity::{
 };
 
 use super::generated as wire;
-use crate::{EndReason, EndSelector, Ended, LogoutHint, NewSession, Profile, Secret, Tokens};
+use crate::{EndReason, EndSelector, Ended, LogoutHint, NewSession, Profile, RecordError, Secret, Tokens};
 
 /// The longest text of a name, an address or an id; claims have their own bound.
 const MAX_TEXT_BYTES: usize = 4 * 1024;
@@ -36,6 +36,9 @@ pub enum WireError {
     /// The claims are too large or not an object.
     #[error("claims of a session")]
     Claims(#[source] ClaimsError),
+    /// Something is no record.
+    #[error(transparent)]
+    Record(#[from] RecordError),
 }
 
 /// A session key from 32 bytes.

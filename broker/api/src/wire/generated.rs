@@ -377,6 +377,185 @@ pub struct AccessTokenAnswer {
     #[prost(int64, optional, tag = "3")]
     pub expires_at: ::core::option::Option<i64>,
 }
+/// One record of external data.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Record {
+    /// Its type, at most 128 bytes.
+    #[prost(string, tag = "1")]
+    pub r#type: ::prost::alloc::string::String,
+    /// Its id, at most 512 bytes; with the type it names the record.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    /// Its fields as one JSON object, at most 16 KiB.
+    #[prost(string, tag = "3")]
+    pub data: ::prost::alloc::string::String,
+}
+/// What names a record.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RecordKey {
+    /// Its type.
+    #[prost(string, tag = "1")]
+    pub r#type: ::prost::alloc::string::String,
+    /// Its id.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+}
+/// Some of the records of a push.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RecordBatch {
+    /// In any order; of two with the same type and id the later one counts.
+    #[prost(message, repeated, tag = "1")]
+    pub record: ::prost::alloc::vec::Vec<Record>,
+}
+/// What ends a push: a stream that breaks off before it changes nothing.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PushEnd {
+    /// How many records the push has.
+    #[prost(uint64, tag = "1")]
+    pub count: u64,
+    /// The records take the place of all of this type; absent: they stand beside the others.
+    #[prost(string, optional, tag = "2")]
+    pub replaces: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// One step of a push.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PushRecordsRequest {
+    /// Exactly one.
+    #[prost(oneof = "push_records_request::Step", tags = "1, 2")]
+    pub step: ::core::option::Option<push_records_request::Step>,
+}
+/// Nested message and enum types in `PushRecordsRequest`.
+pub mod push_records_request {
+    /// Exactly one.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Step {
+        /// More records.
+        #[prost(message, tag = "1")]
+        Batch(super::RecordBatch),
+        /// That was all.
+        #[prost(message, tag = "2")]
+        End(super::PushEnd),
+    }
+}
+/// What a push came to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PushRecordsAnswer {
+    /// The version of the change; of the newest one, if nothing changed.
+    #[prost(uint64, tag = "1")]
+    pub version: u64,
+    /// Records that are new or say something else now.
+    #[prost(uint64, tag = "2")]
+    pub written: u64,
+    /// Records that are gone.
+    #[prost(uint64, tag = "3")]
+    pub deleted: u64,
+}
+/// Records to delete.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteRecordsRequest {
+    /// Their type.
+    #[prost(string, tag = "1")]
+    pub r#type: ::prost::alloc::string::String,
+    /// Their ids, at most 4096.
+    #[prost(string, repeated, tag = "2")]
+    pub id: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// All of the type, whatever their ids.
+    #[prost(bool, tag = "3")]
+    pub all: bool,
+}
+/// What a deletion came to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteRecordsAnswer {
+    /// The version of the change; of the newest one, if nothing changed.
+    #[prost(uint64, tag = "1")]
+    pub version: u64,
+    /// Records that are gone.
+    #[prost(uint64, tag = "2")]
+    pub deleted: u64,
+}
+/// Records to read.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRecordsRequest {
+    /// Only of this type.
+    #[prost(string, optional, tag = "1")]
+    pub r#type: ::core::option::Option<::prost::alloc::string::String>,
+    /// Only with this id.
+    #[prost(string, optional, tag = "2")]
+    pub id: ::core::option::Option<::prost::alloc::string::String>,
+    /// Only those after this one, by type and id.
+    #[prost(message, optional, tag = "3")]
+    pub after: ::core::option::Option<RecordKey>,
+}
+/// A page of records.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListRecordsAnswer {
+    /// By type and id.
+    #[prost(message, repeated, tag = "1")]
+    pub record: ::prost::alloc::vec::Vec<Record>,
+    /// Whether there are more after them.
+    #[prost(bool, tag = "2")]
+    pub more: bool,
+}
+/// Where to follow the records from.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchRecordsRequest {
+    /// The store that the version belongs to; empty: none yet.
+    #[prost(bytes = "vec", tag = "1")]
+    pub server_id: ::prost::alloc::vec::Vec<u8>,
+    /// The last version seen.
+    #[prost(uint64, tag = "2")]
+    pub version: u64,
+}
+/// Where a stream of records starts.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RecordsStart {
+    /// The store's id.
+    #[prost(bytes = "vec", tag = "1")]
+    pub server_id: ::prost::alloc::vec::Vec<u8>,
+    /// Whether the records held are too old to go on from: the next pages are all there is.
+    #[prost(bool, tag = "2")]
+    pub reset: bool,
+}
+/// Some of the records of a change.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RecordsPage {
+    /// Those that are new or say something else now.
+    #[prost(message, repeated, tag = "1")]
+    pub changed: ::prost::alloc::vec::Vec<Record>,
+    /// Those that are gone.
+    #[prost(message, repeated, tag = "2")]
+    pub gone: ::prost::alloc::vec::Vec<RecordKey>,
+    /// Whether this page and those of the same change are all there is, instead of changes.
+    #[prost(bool, tag = "3")]
+    pub whole: bool,
+    /// Whether the change goes on: what is held is changed by all of its pages in one step.
+    #[prost(bool, tag = "4")]
+    pub more: bool,
+}
+/// One step of the records, or a heartbeat.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RecordsEvent {
+    /// With this, if it is not a page with more to come, the follower knows every record as of this version.
+    #[prost(uint64, tag = "1")]
+    pub version: u64,
+    /// Empty: a heartbeat.
+    #[prost(oneof = "records_event::Event", tags = "2, 3")]
+    pub event: ::core::option::Option<records_event::Event>,
+}
+/// Nested message and enum types in `RecordsEvent`.
+pub mod records_event {
+    /// Empty: a heartbeat.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Event {
+        /// Always the first of a stream.
+        #[prost(message, tag = "2")]
+        Start(super::RecordsStart),
+        /// What has changed.
+        #[prost(message, tag = "3")]
+        Page(super::RecordsPage),
+    }
+}
 /// How spending a hand-over went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -470,7 +649,8 @@ pub mod broker_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Sessions: made by authn, used by proxies, kept by the broker.
+    /// Sessions: made by authn, used by proxies, kept by the broker. External data: pushed on the broker's host, read by
+    /// proxies.
     #[derive(Debug, Clone)]
     pub struct BrokerClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -744,6 +924,108 @@ pub mod broker_client {
                 .insert(GrpcMethod::new("portcullis.broker.v1.Broker", "AccessToken"));
             self.inner.unary(req, path, codec).await
         }
+        /// Puts records beside the others, or in the place of all of a type; all of them or none, answered once it is on disk.
+        pub async fn push_records(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<
+                Message = super::PushRecordsRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::PushRecordsAnswer>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/portcullis.broker.v1.Broker/PushRecords",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("portcullis.broker.v1.Broker", "PushRecords"));
+            self.inner.client_streaming(req, path, codec).await
+        }
+        /// Deletes records of a type; answered once it is on disk.
+        pub async fn delete_records(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteRecordsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteRecordsAnswer>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/portcullis.broker.v1.Broker/DeleteRecords",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("portcullis.broker.v1.Broker", "DeleteRecords"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Reads records, a page at a time.
+        pub async fn list_records(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRecordsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRecordsAnswer>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/portcullis.broker.v1.Broker/ListRecords",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("portcullis.broker.v1.Broker", "ListRecords"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Follows the records.
+        pub async fn watch_records(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchRecordsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::RecordsEvent>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/portcullis.broker.v1.Broker/WatchRecords",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("portcullis.broker.v1.Broker", "WatchRecords"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -813,8 +1095,47 @@ pub mod broker_server {
             tonic::Response<super::AccessTokenAnswer>,
             tonic::Status,
         >;
+        /// Puts records beside the others, or in the place of all of a type; all of them or none, answered once it is on disk.
+        async fn push_records(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::PushRecordsRequest>>,
+        ) -> std::result::Result<
+            tonic::Response<super::PushRecordsAnswer>,
+            tonic::Status,
+        >;
+        /// Deletes records of a type; answered once it is on disk.
+        async fn delete_records(
+            &self,
+            request: tonic::Request<super::DeleteRecordsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteRecordsAnswer>,
+            tonic::Status,
+        >;
+        /// Reads records, a page at a time.
+        async fn list_records(
+            &self,
+            request: tonic::Request<super::ListRecordsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRecordsAnswer>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the WatchRecords method.
+        type WatchRecordsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::RecordsEvent, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Follows the records.
+        async fn watch_records(
+            &self,
+            request: tonic::Request<super::WatchRecordsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::WatchRecordsStream>,
+            tonic::Status,
+        >;
     }
-    /// Sessions: made by authn, used by proxies, kept by the broker.
+    /// Sessions: made by authn, used by proxies, kept by the broker. External data: pushed on the broker's host, read by
+    /// proxies.
     #[derive(Debug)]
     pub struct BrokerServer<T> {
         inner: Arc<T>,
@@ -1279,6 +1600,189 @@ pub mod broker_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/portcullis.broker.v1.Broker/PushRecords" => {
+                    #[allow(non_camel_case_types)]
+                    struct PushRecordsSvc<T: Broker>(pub Arc<T>);
+                    impl<
+                        T: Broker,
+                    > tonic::server::ClientStreamingService<super::PushRecordsRequest>
+                    for PushRecordsSvc<T> {
+                        type Response = super::PushRecordsAnswer;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::PushRecordsRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Broker>::push_records(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PushRecordsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.client_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/portcullis.broker.v1.Broker/DeleteRecords" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteRecordsSvc<T: Broker>(pub Arc<T>);
+                    impl<
+                        T: Broker,
+                    > tonic::server::UnaryService<super::DeleteRecordsRequest>
+                    for DeleteRecordsSvc<T> {
+                        type Response = super::DeleteRecordsAnswer;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteRecordsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Broker>::delete_records(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteRecordsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/portcullis.broker.v1.Broker/ListRecords" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRecordsSvc<T: Broker>(pub Arc<T>);
+                    impl<
+                        T: Broker,
+                    > tonic::server::UnaryService<super::ListRecordsRequest>
+                    for ListRecordsSvc<T> {
+                        type Response = super::ListRecordsAnswer;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRecordsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Broker>::list_records(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRecordsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/portcullis.broker.v1.Broker/WatchRecords" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchRecordsSvc<T: Broker>(pub Arc<T>);
+                    impl<
+                        T: Broker,
+                    > tonic::server::ServerStreamingService<super::WatchRecordsRequest>
+                    for WatchRecordsSvc<T> {
+                        type Response = super::RecordsEvent;
+                        type ResponseStream = T::WatchRecordsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WatchRecordsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Broker>::watch_records(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchRecordsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

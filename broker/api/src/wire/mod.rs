@@ -1,6 +1,7 @@
 //! The generated wire types and their conversions: for this crate and the broker, nobody else.
 
 mod convert;
+mod records;
 mod redact;
 
 /// What prost and tonic make of `proto/broker.proto`; `tests/generated.rs` keeps it fresh.
@@ -19,6 +20,7 @@ pub use convert::{
     WireError, check_facts, create_request, end_reason, end_request, end_selector, ended, ended_message, id, key,
     new_session, profile_message, reason_message, secret, session, session_message, tokens, tokens_message,
 };
+pub use records::{record, record_key, record_key_message, record_message};
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::generated::{AccessTokenAnswer, LogoutHint, Profile, Session, Tokens};
+use super::generated::{AccessTokenAnswer, LogoutHint, Profile, Record, Session, Tokens};
 
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -25,6 +25,12 @@ impl fmt::Debug for AccessTokenAnswer {
 impl fmt::Debug for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Profile").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record").field("type", &self.r#type).finish_non_exhaustive()
     }
 }
 

@@ -1,11 +1,29 @@
 //! What is not known of a request: neither a sign-in nor luck makes up for it.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderValue, Method, Version};
 use portcullis_config::PathPattern;
+use portcullis_identity::{Claims, Record, Records};
 
-use super::{gate, signed_in, told};
+use super::{Gate, gate, signed_in, told};
 use crate::sample::{NOW, policy, route, session};
-use crate::{Presented, RequestHead, TlsFacts};
+use crate::{Presented, RecordSource, RequestHead, TlsFacts};
+
+/// External data that is held.
+#[derive(Debug)]
+struct Held(Arc<Records>);
+
+impl RecordSource for Held {
+    fn records(&self) -> Option<Arc<Records>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+fn records(ids: &[(&str, &str)]) -> Records {
+    let data = || Claims::from_json(r#"{"country":"DE"}"#).unwrap();
+    ids.iter().map(|(kind, id)| Record { kind: (*kind).into(), id: (*id).into(), data: data() }).collect()
+}
 
 /// What says that a body follows the head.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +40,10 @@ fn asked(text: &str, method: &Method, presented: &Presented) -> String {
 }
 
 fn asked_with(body: Body, text: &str, method: &Method, presented: &Presented) -> String {
-    let gate = gate(vec![route("a.test", PathPattern::Any, &policy(text))]);
+    asked_of(&gate(vec![route("a.test", PathPattern::Any, &policy(text))]), body, method, presented)
+}
+
+fn asked_of(gate: &Gate, body: Body, method: &Method, presented: &Presented) -> String {
     let mut headers = HeaderMap::new();
     headers.insert("host", HeaderValue::from_static("a.test"));
     match body {
@@ -61,6 +82,28 @@ fn external_data_that_nobody_holds_is_denied_and_nobody_is_sent_to_sign_in_for_i
         (beside, &kim, "forward as kim"),
     ] {
         assert_eq!(asked(text, &Method::GET, presented), expected, "{text}");
+    }
+}
+
+#[test]
+fn external_data_that_is_held_decides_and_its_absence_is_final() {
+    let kim = signed_in(session("kim@corp.test", "{}"));
+    let open = "- allow: {or: [{accept: 1}]}\n- deny: {or: [{record: {type: lockdown, exists: true}}]}";
+    let missing = "- allow: {or: [{accept: 1}]}\n- deny: {or: [{record: {type: hr, exists: false}}]}";
+    let known = "allow: {and: [{domain: corp.test}, {record: {type: hr, id: kim, field: country, in: [DE]}}]}";
+    for (text, held, presented, expected) in [
+        (open, &[][..], &Presented::Anonymous, "forward"),
+        (open, &[("lockdown", "1")], &Presented::Anonymous, "refuse Forbidden"),
+        (missing, &[("lockdown", "1")], &kim, "refuse Forbidden as kim"),
+        (missing, &[("hr", "1")], &kim, "forward as kim"),
+        (known, &[("hr", "kim")], &kim, "forward as kim"),
+        (known, &[("hr", "sam")], &kim, "refuse Forbidden as kim"),
+        (known, &[("hr", "kim")], &Presented::Anonymous, "challenge Subject"),
+        (known, &[("hr", "sam")], &Presented::Anonymous, "refuse Forbidden"),
+    ] {
+        let gate = gate(vec![route("a.test", PathPattern::Any, &policy(text))]);
+        let gate = gate.with_records(Arc::new(Held(Arc::new(records(held)))));
+        assert_eq!(asked_of(&gate, Body::None, &Method::GET, presented), expected, "{text} {held:?}");
     }
 }
 
