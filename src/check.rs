@@ -7,8 +7,10 @@ use std::path::Path;
 use miette::Result;
 use portcullis_config::{Loaded, Problem, ProcessEnvironment, Warning};
 use portcullis_gate::Snapshot;
+use portcullis_identity::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
+use crate::certificates;
 use crate::cli::{Check, Findings};
 use crate::configuration::Refused;
 use crate::terminal::{note, say};
@@ -29,17 +31,19 @@ pub(crate) fn run(options: &Check) -> Result<bool> {
         }
     };
     let unserved = Snapshot::build(&loaded.config, None).err().map(|error| unserved(path, error.to_string()));
+    let overdue = certificates::overdue(&loaded.config, SystemClock.now());
+    let warnings: Vec<Warning> = loaded.config.warnings.iter().cloned().chain(overdue).collect();
     match options.format {
         Findings::Text => {
             if let Some(problem) = unserved {
                 return Err(miette::miette!("{problem}"));
             }
-            told(path, &loaded);
+            told(path, &loaded, &warnings);
             Ok(true)
         }
         Findings::Json | Findings::Sarif => {
             let problems: Vec<Problem> = unserved.into_iter().collect();
-            let mut found = findings(options.format, &problems, &loaded.config.warnings);
+            let mut found = findings(options.format, &problems, &warnings);
             if let (Findings::Json, Some(fields)) = (options.format, found.as_object_mut()) {
                 fields.insert("file".into(), json!(path.display().to_string()));
                 fields.insert("generation".into(), json!(loaded.config.generation.to_string()));
@@ -50,9 +54,9 @@ pub(crate) fn run(options: &Check) -> Result<bool> {
     }
 }
 
-fn told(path: &Path, loaded: &Loaded) {
+fn told(path: &Path, loaded: &Loaded, warnings: &[Warning]) {
     let config = &loaded.config;
-    for warning in &config.warnings {
+    for warning in warnings {
         note(&warning.to_string());
     }
     say(&format!(
@@ -61,7 +65,7 @@ fn told(path: &Path, loaded: &Loaded) {
         config.generation,
         config.routes.len(),
         loaded.files.len(),
-        config.warnings.len()
+        warnings.len()
     ));
 }
 

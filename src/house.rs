@@ -269,7 +269,7 @@ impl Site<'_> {
         let records = Arc::new(BrokerRecords::new(Arc::clone(&replica)));
         let gate = Arc::new(Gate::new(snapshot).with_records(records));
         let certificate = self_signed_for(config, self.clock.as_ref())?;
-        ends.show(&certificates::ends(config, certificate.as_ref()));
+        ends.show(&certificates::ends(config, certificate.as_ref()), config);
         let sink = Arc::new(Sink::new(&self.registry)?);
         sink.take_over(prepare_sink(&sink, config)?);
         let proxy = Arc::new(Proxy::new(ProxyParts {

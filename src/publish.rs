@@ -99,7 +99,7 @@ impl House {
             service.take_over(authn);
         }
         if let (Some(room), Some(NextProxy { generation, sink, certificate_ends })) = (&self.proxy, proxy) {
-            self.certificate_ends.show(&certificate_ends);
+            self.certificate_ends.show(&certificate_ends, config);
             room.sink.take_over(sink);
             room.proxy.take_over(generation);
         }

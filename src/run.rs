@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use portcullis_config::{Loaded, Telemetry as TelemetryConfig};
-use portcullis_identity::SystemClock;
+use portcullis_identity::{Clock as _, SystemClock};
 use prometheus::Registry;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,7 @@ use crate::reload::Reloader;
 use crate::signals::{Order, Signals};
 use crate::telemetry::Telemetry;
 use crate::terminal::note;
-use crate::{configuration, http_server, log, migrate, secret_file, sockets};
+use crate::{certificates, configuration, http_server, log, migrate, secret_file, sockets};
 
 /// Reloads that wait their turn.
 const MAX_WAITING_RELOADS: usize = 16;
@@ -50,7 +50,8 @@ pub(crate) async fn run(origin: Origin) -> Result<ExitCode> {
     let TelemetryConfig { log: filter } = &loaded.config.telemetry;
     let registry = Registry::new();
     let _log = log::install(filter, log::Format::Json, &registry).into_diagnostic()?;
-    for warning in &loaded.config.warnings {
+    let overdue = certificates::overdue(&loaded.config, SystemClock.now());
+    for warning in loaded.config.warnings.iter().chain(&overdue) {
         tracing::warn!(config.warning = %warning, "configuration");
     }
     let running = Running::start(origin, loaded, registry).await?;

@@ -44,7 +44,11 @@ impl House {
         let unknown = self.proxy.as_ref().filter(|room| reads_records(room) && !room.replica.records_status().known);
         let unknown = unknown.map(|_| "external data is not known: what hangs on it is denied".to_owned());
         let other = self.agreement.differs().then(|| "the broker's host has other shared settings or keys".to_owned());
-        cut_off.into_iter().chain(unknown).chain(other).chain(failing).collect()
+        let overdue = self.proxy.as_ref().and_then(|room| {
+            let snapshot = room.gate.snapshot();
+            certificates::overdue(snapshot.config(), self.clock.now()).map(|warning| warning.to_string())
+        });
+        cut_off.into_iter().chain(unknown).chain(other).chain(overdue).chain(failing).collect()
     }
 
     /// The live sessions, most recently used first, if this process runs the broker.

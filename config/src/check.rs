@@ -121,7 +121,7 @@ const fn is_of_the_certificate(part: &TemplatePart) -> bool {
 
 /// With `enforcement: policy` a certificate is what policies make of it, and without such a policy nothing.
 fn enforcement(report: &mut Report<'_>, config: &Config) {
-    let DownstreamMtls { trust, enforcement } = &config.downstream_mtls;
+    let DownstreamMtls { trust, enforcement, revocations: _ } = &config.downstream_mtls;
     let looked_at = config.routes.iter().any(|route| route.policy.reads_client_certificate());
     if trust.is_some() && !enforcement.denies_by_default() && !looked_at {
         let section = Field::Root.key("downstream_mtls");

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use portcullis_identity::Timestamp;
 use regex::Regex;
 use rustls_pki_types::TrustAnchor;
 use webpki::CertRevocationList;
@@ -15,6 +17,17 @@ pub struct DownstreamMtls {
     pub trust: Option<Arc<ClientTrust>>,
     /// What becomes of those who do not.
     pub enforcement: Enforcement,
+    /// The lists of revoked certificates, if there are any.
+    pub revocations: Option<RevocationLists>,
+}
+
+/// Where lists of revoked certificates came from, and how long they are the newest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevocationLists {
+    /// Their file; the configuration's where they stand in it.
+    pub origin: PathBuf,
+    /// When the first of them is due to be replaced (RFC 5280 §5.1.2.5); they count after that, too.
+    pub next_update: Timestamp,
 }
 
 /// What becomes of a client without a valid certificate.

@@ -42,7 +42,7 @@ mod values;
 mod watch;
 
 pub use build::HEADERS_OF_CLIENTS;
-pub use client_trust::{ClientTrust, DownstreamMtls, Enforcement, NameKind, NamePattern};
+pub use client_trust::{ClientTrust, DownstreamMtls, Enforcement, NameKind, NamePattern, RevocationLists};
 pub use directories::{NoDirectories, directories};
 pub use environment::{Environment, ProcessEnvironment};
 pub use health::{HealthCheck, Probe};

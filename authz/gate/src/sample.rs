@@ -79,7 +79,11 @@ pub(crate) fn config(routes: Vec<config::Route>) -> config::Config {
             telemetry: None,
         },
         tls: config::Tls { certificates: Vec::new() },
-        downstream_mtls: config::DownstreamMtls { trust: None, enforcement: config::Enforcement::default() },
+        downstream_mtls: config::DownstreamMtls {
+            trust: None,
+            enforcement: config::Enforcement::default(),
+            revocations: None,
+        },
         sign_in: sign_in(config::Namespace::Portcullis),
         providers: Vec::new(),
         session: config::SessionLimits { lifetime: Duration::from_secs(14 * 3600), idle: None },

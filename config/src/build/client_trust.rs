@@ -4,13 +4,16 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use portcullis_identity::Timestamp;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use webpki::CertRevocationList;
+use x509_parser::prelude::FromDer;
+use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::reference::Found;
 use super::upstream_tls::one_of;
 use super::{Build, rewrite};
-use crate::client_trust::{ClientTrust, DownstreamMtls, Enforcement, NameKind, NamePattern};
+use crate::client_trust::{ClientTrust, DownstreamMtls, Enforcement, NameKind, NamePattern, RevocationLists};
 use crate::digest::Digester;
 use crate::field::Field;
 use crate::pem;
@@ -53,7 +56,7 @@ pub(crate) fn clients(build: &mut Build<'_>, section: DownstreamMtlsSection) -> 
     ];
     let restricts = restricts.into_iter().find(|(_, given)| *given).map(|(key, _)| key);
     let mut digest = Digester::new();
-    let revoked = revoked(build, &at, (crl, crl_file), &mut digest);
+    let (revoked, revocations) = revoked(build, &at, (crl, crl_file), &mut digest);
     let names = names(build, &at.key("match_subject_alt_names"), &match_subject_alt_names, &mut digest);
     digest.part(&max_verify_depth.to_be_bytes());
     let constraints = Constraints {
@@ -68,7 +71,7 @@ pub(crate) fn clients(build: &mut Build<'_>, section: DownstreamMtlsSection) -> 
         EnforcementName::Policy => Enforcement::Policy,
         EnforcementName::RejectConnection => Enforcement::RejectConnection,
     };
-    Clients { mtls: DownstreamMtls { trust, enforcement }, constraints, restricts }
+    Clients { mtls: DownstreamMtls { trust, enforcement, revocations }, constraints, restricts }
 }
 
 impl Clients {
@@ -141,12 +144,14 @@ fn revoked(
     at: &Field<'_>,
     given: (Option<PemText>, Option<PathBuf>),
     digest: &mut Digester,
-) -> Vec<CertRevocationList<'static>> {
+) -> (Vec<CertRevocationList<'static>>, Option<RevocationLists>) {
     let key = if given.1.is_some() { "crl_file" } else { "crl" };
-    let Ok(Some(found)) = one_of(build, at, ["crl", "crl_file"], given) else { return Vec::new() };
+    let Ok(Some(found)) = one_of(build, at, ["crl", "crl_file"], given) else { return Default::default() };
     let fault = |error: &dyn std::fmt::Display| Fault::new(format!("{}: {error}", found.origin.display()));
     let lists: Result<Vec<CertificateRevocationListDer<'static>>, _> = pem::revocation_lists(&found.text);
-    let Some(lists) = build.report.take(&at.key(key), lists.map_err(|error| fault(&error))) else { return Vec::new() };
+    let Some(lists) = build.report.take(&at.key(key), lists.map_err(|error| fault(&error))) else {
+        return Default::default();
+    };
     let mut read = Vec::with_capacity(lists.len());
     for list in &lists {
         digest.part(list);
@@ -154,7 +159,15 @@ fn revoked(
         let owned = owned.map_err(|error| fault(&error).help("a complete list of one issuer, version 2, is taken"));
         read.extend(build.report.take(&at.key(key), owned).map(CertRevocationList::from));
     }
-    read
+    let first = lists.iter().filter_map(next_update).min();
+    let revocations = first.map(|next_update| RevocationLists { origin: found.origin.clone(), next_update });
+    (read, revocations)
+}
+
+/// When a list is due to be replaced.
+fn next_update(list: &CertificateRevocationListDer<'static>) -> Option<Timestamp> {
+    let (_rest, parsed) = CertificateRevocationList::from_der(list).ok()?;
+    parsed.next_update().map(|due| Timestamp::from_unix_seconds(due.timestamp()))
 }
 
 fn names(build: &mut Build<'_>, list: &Field<'_>, entries: &[NameEntry], digest: &mut Digester) -> Vec<NamePattern> {

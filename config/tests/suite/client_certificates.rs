@@ -51,6 +51,10 @@ fn the_whole_section_is_read_and_every_route_guarded() {
     assert_eq!(kinds, [NameKind::Dns, NameKind::UserPrincipalName]);
     assert!(trust.names[0].expression.is_match("ab") && !trust.names[0].expression.is_match("ba"));
     assert_eq!(config.downstream_mtls.enforcement, Enforcement::RejectConnection);
+    let lists = config.downstream_mtls.revocations.clone().unwrap();
+    assert!(lists.origin.ends_with("crl.pem"), "{lists:?}");
+    // 2027-01-01, as the list says.
+    assert_eq!(lists.next_update.unix_seconds(), 1_798_761_600);
     let route = &config.routes[0];
     assert_eq!(route.client_trust.as_ref().unwrap().digest, trust.digest);
     assert!(config.guards(route) && route.policy.reads_client_certificate() && !route.policy.is_public());
