@@ -1,5 +1,6 @@
 //! What an operator sees: one access event per request, metrics a scraper accepts, revocation in time.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -79,18 +80,97 @@ async fn metrics_are_clean_and_the_probes_answer() {
     assert!(metrics.lines().any(|line| line.starts_with("portcullis_")), "{metrics}");
     assert!(edge.service().telemetry("/livez").await.contains("alive"));
     assert!(edge.service().telemetry("/readyz").await.contains("ready"));
-    let spawned = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    // Where promtool is not installed, `make test-tools` says so; the rest of this test stands by itself.
-    let Ok(mut promtool) = spawned else { return };
-    promtool.stdin.take().unwrap().write_all(metrics.as_bytes()).await.unwrap();
+    promtool(&["check", "metrics"], metrics.as_bytes()).await;
+}
+
+/// What promtool finds nothing wrong with. Where it is not installed, `make test-tools` says so; the rest of a test
+/// stands by itself.
+async fn promtool(arguments: &[&str], input: &[u8]) {
+    let mut command = Command::new("promtool");
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(mut promtool) = command.spawn() else { return };
+    promtool.stdin.take().unwrap().write_all(input).await.unwrap();
     let output = tokio::time::timeout(PATIENCE, promtool.wait_with_output()).await.unwrap().unwrap();
     let found = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "promtool: {found}");
+    assert!(output.status.success(), "promtool {arguments:?}: {found}");
+}
+
+/// The alerts that are shipped.
+const ALERTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/alerts.yaml");
+
+/// A series that an alert reads: its metric, and what has to be among its labels.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Series {
+    metric: String,
+    labels: Vec<String>,
+}
+
+/// Every series of ours that the alerts are about. Their messages may name labels too.
+fn alerted(alerts: &str) -> Vec<Series> {
+    let mut series = Vec::new();
+    for alert in alerts.split("- alert:").skip(1) {
+        let expression = alert.lines().find_map(|line| line.trim().strip_prefix("expr:")).unwrap();
+        let told = alert.split("$labels.").skip(1).map(|rest| format!("{}=\"", word(rest)));
+        // The scraper gives the instance, not we.
+        let told: Vec<String> = told.filter(|label| label != "instance=\"").collect();
+        for rest in expression.split("portcullis_").skip(1) {
+            let name = word(rest);
+            let (metric, rest) = (format!("portcullis_{name}"), rest.strip_prefix(name).unwrap_or_default());
+            let selected = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).map(|(labels, _)| labels);
+            let selected =
+                selected.into_iter().flat_map(|labels| labels.split(',')).map(|label| label.trim().to_owned());
+            series.push(Series { metric, labels: told.iter().cloned().chain(selected).collect() });
+        }
+    }
+    series
+}
+
+fn word(text: &str) -> &str {
+    text.split(|next: char| !next.is_ascii_alphanumeric() && next != '_').next().unwrap_or_default()
+}
+
+impl Series {
+    fn is_in(&self, scrape: &str) -> bool {
+        let Self { metric, labels } = self;
+        scrape
+            .lines()
+            .filter_map(|line| line.strip_prefix(metric.as_str()))
+            .any(|rest| rest.starts_with(['{', ' ']) && labels.iter().all(|label| rest.contains(label.as_str())))
+    }
+}
+
+#[test]
+fn series_of_alerts_are_found_with_their_labels() {
+    let alerts = "- alert: A\n expr: rate(portcullis_a_total{outcome=\"x\"}[5m]) > portcullis_b\n summary: \"{{ $labels.instance }} {{ $labels.name }}\"";
+    let found = alerted(alerts);
+    let series = |metric: &str, labels: &[&str]| Series {
+        metric: metric.to_owned(),
+        labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+    };
+    assert_eq!(
+        found,
+        [series("portcullis_a_total", &["name=\"", "outcome=\"x\""]), series("portcullis_b", &["name=\""])]
+    );
+    assert!(found[1].is_in("portcullis_b{name=\"y\"} 1\n"));
+    for scrape in ["portcullis_b 1\n", "portcullis_bb{name=\"y\"} 1\n", "# portcullis_b{name=\"y\"} 1\n"] {
+        assert!(!found[1].is_in(scrape), "{scrape}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_are_about_what_a_running_process_exports() {
+    let mut edge = Edge::prepare().await;
+    let section = revocations(edge.folder.path(), 2999);
+    edge.run(&section, "").await;
+    let metrics = edge.service().telemetry("/metrics").await;
+    let alerted = alerted(&std::fs::read_to_string(ALERTS).unwrap());
+    assert!(alerted.len() > 3, "{alerted:?}");
+    for series in alerted {
+        // A series that only appears with the first failure would keep its alert silent.
+        assert!(series.is_in(&metrics), "an alert is about {series:?}, which is not exported:\n{metrics}");
+    }
+    promtool(&["check", "rules", ALERTS], b"").await;
+    promtool(&["test", "rules", &ALERTS.replace("alerts.yaml", "alerts.test.yaml")], b"").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,4 +194,42 @@ async fn a_revoked_session_is_refused_and_its_streams_close_in_time() {
     // The twin: bob is not concerned.
     assert!(other.chunk().await.unwrap().is_some());
     assert_eq!(edge.status(&mut bob, "hello", "/json").await, 200);
+}
+
+/// A section that asks for client certificates, with a list of revoked ones that is due to be replaced in a year.
+fn revocations(folder: &Path, year: i32) -> String {
+    use rcgen::{BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer, KeyPair};
+    let mut root = CertificateParams::default();
+    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    root.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
+    let key = KeyPair::generate().unwrap();
+    let list = CertificateRevocationListParams {
+        this_update: rcgen::date_time_ymd(2020, 1, 1),
+        next_update: rcgen::date_time_ymd(year, 1, 1),
+        crl_number: rcgen::SerialNumber::from_slice(&[1]),
+        issuing_distribution_point: None,
+        revoked_certs: Vec::new(),
+        key_identifier_method: rcgen::KeyIdMethod::Sha256,
+    };
+    std::fs::write(folder.join("clients.pem"), root.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(folder.join("clients.crl"), list.signed_by(&Issuer::new(root, key)).unwrap().pem().unwrap())
+        .unwrap();
+    "downstream_mtls: {ca_file: clients.pem, crl_file: clients.crl, enforcement: policy}".to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_revoked_certificates_that_is_overdue_is_told_and_locks_nobody_out() {
+    for (year, overdue) in [(2021, true), (2999, false)] {
+        let mut edge = Edge::prepare().await;
+        let section = revocations(edge.folder.path(), year);
+        edge.run(&section, "").await;
+        edge.signed_in("alice").await;
+        let checked = edge.service().command(&["check"]).await;
+        let said = format!("{}{}", String::from_utf8_lossy(&checked.stdout), String::from_utf8_lossy(&checked.stderr));
+        assert!(checked.status.success(), "{said}");
+        assert_eq!(said.contains("due to be replaced on 2021-01-01T00:00:00Z"), overdue, "{said}");
+        let status = edge.service().command(&["status"]).await;
+        let said = String::from_utf8_lossy(&status.stdout);
+        assert_eq!((status.status.success(), said.contains("clients.crl")), (!overdue, overdue), "{said}");
+    }
 }
