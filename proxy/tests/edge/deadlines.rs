@@ -1,33 +1,17 @@
-//! Deadlines and caps of design §3 that `limits.rs` does not hit.
+//! Deadlines of exchanges and connections that `limits.rs` does not hit.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
 use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::client::{PATIENCE, read_all, read_until, status};
 use crate::world::{ROUTES, World};
 
 /// Longer than the deadlines of these tests, shorter than anybody's patience.
 const A_WHILE: Duration = Duration::from_secs(3);
-
-#[tokio::test(flavor = "multi_thread")]
-async fn connections_are_capped_in_total_and_a_close_makes_room() {
-    let world = World::with(ROUTES, "limits: {connections: 2}").await;
-    let first = world.tls("open.test").await;
-    let _second = world.tls("open.test").await;
-    assert!(world.try_tls("open.test", &[b"http/1.1"]).await.is_err());
-    assert!(world.metric(r#"portcullis_proxy_connections_total{outcome="refused_total"}"#) >= 1.0);
-    drop(first);
-    tokio::time::timeout(PATIENCE, async {
-        while world.try_tls("open.test", &[b"http/1.1"]).await.is_err() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await
-    .unwrap();
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_longer_than_the_routes_idle_timeout_ends_the_exchange() {
@@ -94,4 +78,25 @@ async fn a_connection_has_a_hundred_streams_and_a_place_for_another_when_one_end
     drop(open.pop());
     let answer = tokio::time::timeout(PATIENCE, further).await.expect("no place was made").unwrap();
     assert_eq!((answer.status().as_u16(), world.upstream.count()), (200, 102));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_takes_no_connection_is_given_up() {
+    // A door with a full hall: the kernel answers no further caller.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    let _never_accepts = socket.listen(1).unwrap();
+    let mut hall = Vec::new();
+    while let Ok(caller) = tokio::time::timeout(A_WHILE / 6, TcpStream::connect(address)).await {
+        hall.push(caller.unwrap());
+    }
+    let route = |host: &str, to: &str| {
+        format!("\n  - {{from: https://{host}, to: http://{to}, allow_public_unauthenticated_access: true}}")
+    };
+    let routes = route("other.test", &address.to_string()) + &route("open.test", "UP");
+    let world = World::with(&routes, "").await;
+    let (refused, served) = tokio::join!(world.get("other.test", "/", ""), world.get("open.test", "/", ""));
+    assert_eq!((status(&refused), status(&served)), (504, 200), "{refused}");
+    assert!(world.metric(r#"portcullis_proxy_upstream_failures_total{cause="connect"}"#) >= 1.0);
 }

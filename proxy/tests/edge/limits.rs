@@ -68,20 +68,23 @@ async fn an_idle_connection_and_a_stalled_body_are_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_of_one_prefix_are_capped_and_a_close_makes_room() {
-    let world = World::with(ROUTES, "limits: {connections_per_prefix: 2}").await;
-    let first = world.tls("open.test").await;
-    let _second = world.tls("open.test").await;
-    assert!(world.try_tls("open.test", &[b"http/1.1"]).await.is_err());
-    assert!(world.metric(r#"portcullis_proxy_connections_total{outcome="refused_prefix"}"#) >= 1.0);
-    drop(first);
-    tokio::time::timeout(PATIENCE, async {
-        while world.try_tls("open.test", &[b"http/1.1"]).await.is_err() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await
-    .unwrap();
+async fn connections_are_capped_in_total_and_by_prefix_and_a_close_makes_room() {
+    for (cap, outcome) in [("connections", "refused_total"), ("connections_per_prefix", "refused_prefix")] {
+        let world = World::with(ROUTES, &format!("limits: {{{cap}: 2}}")).await;
+        let first = world.tls("open.test").await;
+        let _second = world.tls("open.test").await;
+        assert!(world.try_tls("open.test", &[b"http/1.1"]).await.is_err(), "{cap}");
+        let refused = format!("portcullis_proxy_connections_total{{outcome=\"{outcome}\"}}");
+        assert!(world.metric(&refused) >= 1.0, "{cap}");
+        drop(first);
+        tokio::time::timeout(PATIENCE, async {
+            while world.try_tls("open.test", &[b"http/1.1"]).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
