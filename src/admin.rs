@@ -95,6 +95,9 @@ impl Admin {
     async fn end_sessions(&self, selector: &Value) -> Answer {
         let field = |name: &str| selector.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
         let shown = field("session").map(|shown| self.house.shown_session(shown));
+        if shown.is_some() && (field("user").is_some() || field("issuer").is_some()) {
+            return refusal(StatusCode::BAD_REQUEST, "wanted: {\"user\": …} or {\"session\": …}, not both");
+        }
         let selector = match (field("user"), field("issuer")) {
             (None, None) if shown.is_some() => match shown.flatten() {
                 Some(key) => EndSelector::Key(key),

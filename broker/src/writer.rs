@@ -151,7 +151,9 @@ impl Writer {
                 self.add(plan);
             }
             Command::Derive { parent, key, reply } => {
-                self.settle_for(&[parent, key]);
+                // An end by user or provider does not say whom it ends: nothing is made of a session that it does.
+                self.commit();
+                self.keys.extend([parent, key]);
                 let plan = self.plan().derive(parent, key, reply);
                 self.add(plan);
             }

@@ -146,6 +146,9 @@ impl Push {
         let Some(Head { replaces }) = head.filter(|_| rest.is_empty()) else {
             return Err("the last line has no end".to_owned());
         };
+        if replaces.is_some() && records.is_empty() {
+            return Err("a replacement without records: to empty a type, delete all of it".to_owned());
+        }
         Ok((replaces.map(record_type).transpose().map_err(|error| error.to_string())?, records))
     }
 }
@@ -185,6 +188,7 @@ mod tests {
         for broken in ["", "{\"replaces\":null}", "{}\n{\"type\"", "{\"x\":1}\n", "{}\n{}\n"] {
             assert!(taken(&[broken]).is_err(), "{broken}");
         }
+        assert!(taken(&["{\"replaces\":\"hr\"}\n"]).unwrap_err().contains("delete all"));
         assert!(taken(&["{}\n", &"x".repeat(line::MAX_LINE_BYTES + 1)]).unwrap_err().contains("longer"));
     }
 }

@@ -62,12 +62,27 @@ async fn list(options: ListRecords) -> Result<()> {
         for record in &records {
             let field = |name: &str| record.get(name).and_then(Value::as_str).unwrap_or_default();
             let (kind, id, data) = (field("type"), field("id"), field("data"));
-            say(&if whole { line::text(kind, id, data) } else { format!("{kind:<24}{id:<24}{data}") });
+            // A name from an export may hold what a terminal would act upon.
+            let shown = || format!("{:<24}{:<24}{}", printable(kind), printable(id), printable(data));
+            say(&if whole { line::text(kind, id, data) } else { shown() });
         }
         let more = page.get("more").and_then(Value::as_bool).unwrap_or_default();
         let Some(last) = records.last().filter(|_| more) else { return Ok(()) };
         after = json!({ "type": last.get("type"), "id": last.get("id") });
     }
+}
+
+/// A text with its control characters escaped.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
 }
 
 async fn delete(options: DeleteRecords) -> Result<()> {

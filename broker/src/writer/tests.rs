@@ -183,6 +183,24 @@ async fn commands_about_one_session_see_each_other_in_order() {
 }
 
 #[tokio::test]
+async fn nothing_is_made_of_a_session_that_ends_in_the_same_group() {
+    let alice = Principal { issuer: "https://idp.corp.test".into(), subject: "alice".into() };
+    for selector in [EndSelector::Key(key("a")), EndSelector::User("alice".into()), EndSelector::Principal(alice)] {
+        let bench = Bench::new();
+        bench.open.send(()).unwrap();
+        bench.create("a").await.unwrap();
+        // The engine stalls with the first of these until all of them are queued.
+        let all = async {
+            let derive = bench.queue.ask(|reply| Command::Derive { parent: key("a"), key: key("p"), reply });
+            tokio::join!(bench.create("b"), bench.end(selector), derive)
+        };
+        let (all, ()) = tokio::join!(all, async { (0..9).for_each(|_| bench.open.send(()).unwrap()) });
+        assert!(all.1.is_ok() && all.2.unwrap().is_none());
+        assert!(bench.shared.known().index.live(&key("p"), NOW).is_none());
+    }
+}
+
+#[tokio::test]
 async fn only_the_refresh_that_the_mark_is_of_changes_or_ends_a_session() {
     let bench = Bench::new();
     (0..12).for_each(|_| bench.open.send(()).unwrap());

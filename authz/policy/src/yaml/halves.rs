@@ -33,11 +33,13 @@ fn read(text: &str, middle: usize) -> Option<Node> {
         let first = build::document(first, 0);
         Some((first.ok()?, second.join().ok()?.ok()?))
     })?;
-    join(first, second, text.get(key..key_end)?)
+    let key_line = text.get(..key)?.bytes().filter(|byte| *byte == b'\n').count().checked_add(1)?;
+    join(first, second, (text.get(key..key_end)?, key_line))
 }
 
-/// One tree of two.
-fn join(first: Read, second: Read, key: &str) -> Option<Node> {
+/// One tree of two. The list that was cut is the last thing the first half says, under the key of that line: what
+/// looks like one inside of a text in quotes is none.
+fn join(first: Read, second: Read, (key, key_line): (&str, usize)) -> Option<Node> {
     let Read { root: first, aliased: some } = first;
     let Read { root: second, aliased: others } = second;
     let key = key.strip_suffix(':')?;
@@ -46,6 +48,7 @@ fn join(first: Read, second: Read, key: &str) -> Option<Node> {
         return None;
     }
     let mut entries = first.as_mapping()?.to_vec();
+    entries.last().filter(|last| *last.key == *key && last.key_span.start.line == key_line)?;
     for Entry { key: name, key_span, value } in second.as_mapping()? {
         let known = entries.iter_mut().find(|entry| entry.key == *name);
         match known {
@@ -76,8 +79,8 @@ struct Cut {
 
 impl Cut {
     fn find(text: &str, middle: usize) -> Option<Self> {
-        // Directives hold for the whole of a document.
-        if text.starts_with('%') || text.contains("\n%") || text.contains('\r') {
+        // Directives hold for the whole of a document; a byte order mark could hide one.
+        if text.starts_with(['%', '\u{feff}']) || text.contains("\n%") || text.contains('\r') {
             return None;
         }
         let (mut key, mut start) = (None, 0_usize);
@@ -160,6 +163,8 @@ mod tests {
             "%TAG !! tag:x,2000:\n---\nroutes:\n- !!str 1\n- !!str 2\n",
             "routes: !!seq\n- 1\n- 2\n",
             "routes:\n- 1\n- 2\n- : :\n",
+            "a:\n- \"x\nroutes:\n- 1\"\n- 2\n- 3\n",
+            "\u{feff}%TAG !! tag:x,2000:\n---\nroutes:\n- 1\n- !!str 2\n",
         ] {
             assert_eq!(check(text), 0, "{text}");
         }
@@ -175,11 +180,12 @@ mod tests {
             Read { root, aliased }
         };
         let most = MAX_NODES / 2;
-        assert!(join(half(most, 0), half(most, 0), "routes:").is_some());
-        assert!(join(half(most, 0), half(most + 1, 0), "routes:").is_none());
+        assert!(join(half(most, 0), half(most, 0), ("routes:", 1)).is_some());
+        assert!(join(half(most, 0), half(most + 1, 0), ("routes:", 1)).is_none());
         let most = MAX_ALIASED_NODES / 2;
-        assert!(join(half(2, most), half(2, most), "routes:").is_some());
-        assert!(join(half(2, most), half(2, most + 1), "routes:").is_none());
+        assert!(join(half(2, most), half(2, most), ("routes:", 1)).is_some());
+        assert!(join(half(2, most), half(2, most + 1), ("routes:", 1)).is_none());
+        assert!(join(half(2, 0), half(2, 0), ("routes:", 2)).is_none(), "another line's key");
     }
 
     #[test]
