@@ -33,13 +33,14 @@ const TIME_PASSES: Duration = Duration::from_secs(5);
 pub(crate) struct Follower {
     doubts: mpsc::Sender<Arc<Standing>>,
     generation: Notify,
+    records: Notify,
 }
 
 impl Follower {
     /// A way to a follower, and the follower's end of it.
     pub(crate) fn new() -> (Self, mpsc::Receiver<Arc<Standing>>) {
         let (doubts, inbox) = mpsc::channel(DOUBTS);
-        (Self { doubts, generation: Notify::new() }, inbox)
+        (Self { doubts, generation: Notify::new(), records: Notify::new() }, inbox)
     }
 
     /// Asks for a judgement that has to wait; `false` if too many wait already.
@@ -54,26 +55,43 @@ impl Follower {
 }
 
 /// Follows until `stop`.
-pub(crate) async fn follow(shared: Arc<Shared>, mut doubts: mpsc::Receiver<Arc<Standing>>, stop: CancellationToken) {
+pub(crate) async fn follow(shared: Arc<Shared>, doubts: mpsc::Receiver<Arc<Standing>>, stop: CancellationToken) {
+    // Side by side: the end of a session does not wait for what an export makes doubtful. Nothing is lost with either:
+    // what they judge is judged again by the next one, or closed with its connection.
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = follow_changes(&shared, doubts) => {}
+        () = follow_records(&shared) => {}
+    }
+}
+
+/// However many changes of external data come meanwhile, one more judgement is enough.
+async fn follow_records(shared: &Shared) {
+    loop {
+        shared.follower.records.notified().await;
+        judge_all(shared, reading_records(shared)).await;
+    }
+}
+
+async fn follow_changes(shared: &Shared, mut doubts: mpsc::Receiver<Arc<Standing>>) {
     let mut changes = shared.sessions.changes();
     let mut time = tokio::time::interval(TIME_PASSES);
     time.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         // All arms are cancel-safe: receivers lose nothing, a notification that is not taken stays, as does a tick.
         tokio::select! {
-            () = stop.cancelled() => return,
             change = changes.recv() => match change {
                 Ok(change) => {
                     shared.metrics.session_changed(&change);
-                    heed(&shared, change).await;
+                    heed(shared, change).await;
                 }
-                Err(RecvError::Lagged(_)) => judge_all(&shared, shared.registry.all()).await,
+                Err(RecvError::Lagged(_)) => judge_all(shared, shared.registry.all()).await,
                 Err(RecvError::Closed) => return,
             },
-            () = shared.follower.generation.notified() => judge_all(&shared, shared.registry.all()).await,
-            _ = time.tick() => judge_what_is_at_hand(&shared),
+            () = shared.follower.generation.notified() => judge_all(shared, shared.registry.all()).await,
+            _ = time.tick() => judge_what_is_at_hand(shared),
             doubt = doubts.recv() => match doubt {
-                Some(standing) => judge_all(&shared, vec![standing]).await,
+                Some(standing) => judge_all(shared, vec![standing]).await,
                 None => return,
             },
         }
@@ -90,7 +108,7 @@ async fn heed(shared: &Shared, change: Change) {
         }
         Change::Changed(key) => judge_all(shared, shared.registry.of(key)).await,
         Change::Reset | Change::Stale => judge_all(shared, shared.registry.all()).await,
-        Change::Records => judge_all(shared, reading_records(shared)).await,
+        Change::Records => shared.follower.records.notify_one(),
     }
 }
 
@@ -115,6 +133,8 @@ async fn judge_all(shared: &Shared, standings: Vec<Arc<Standing>>) {
                 Some(key) => shared.present(key, shared.now()).await,
             };
             decide(shared, &standing, &presented);
+            // A policy may look at a hundred thousand records: others have their turn in between.
+            tokio::task::yield_now().await;
         })
         .await;
 }
