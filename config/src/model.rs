@@ -284,6 +284,8 @@ pub struct Limits {
     pub head: Duration,
     /// A request body without progress; 60 s.
     pub body_progress: Duration,
+    /// A write to a client that reads nothing; 60 s.
+    pub client_write: Duration,
     /// Connections in all; 65536.
     pub connections: usize,
     /// Connections from one /32 or /64; 1024.

@@ -126,6 +126,7 @@ pub(crate) fn limits() -> config::Limits {
         handshake: Duration::from_secs(10),
         head: Duration::from_secs(60),
         body_progress: Duration::from_secs(60),
+        client_write: Duration::from_secs(60),
         connections: 65_536,
         connections_per_prefix: 1024,
         sign_ins_per_prefix: 600,

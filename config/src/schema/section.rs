@@ -252,6 +252,8 @@ pub(crate) struct LimitsSection {
     pub(crate) head: Period,
     /// A request body without progress. Default: `60s`.
     pub(crate) body_progress: Period,
+    /// A write to a client that reads nothing. Default: `60s`.
+    pub(crate) client_write: Period,
     /// Connections in all. Default: 65536.
     pub(crate) connections: usize,
     /// Connections from one IPv4 address or IPv6 /64. Default: 1024.
@@ -272,6 +274,7 @@ impl Default for LimitsSection {
             handshake: Period(Duration::from_secs(10)),
             head: Period(Duration::from_secs(60)),
             body_progress: Period(Duration::from_secs(60)),
+            client_write: Period(Duration::from_secs(60)),
             connections: 65_536,
             connections_per_prefix: 1_024,
             sign_ins_per_prefix: 600,

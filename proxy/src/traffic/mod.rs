@@ -32,9 +32,6 @@ pub(crate) use respond::{Begin, begun_answer, loop_page};
 
 use crate::shared::Shared;
 
-/// How long one write to a client may wait for it to read.
-const CLIENT_WRITE: Duration = Duration::from_secs(60);
-
 /// How long what is left of a request's body is read away after an early answer.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -68,7 +65,7 @@ impl ProxyHttp for Traffic {
         context.exchange.peer.head.head_read();
         // The exchange watches head, pauses and the body's progress, over both protocols alike.
         session.set_read_timeout(None);
-        session.set_write_timeout(Some(CLIENT_WRITE));
+        session.set_write_timeout(Some(context.published.config.limits.client_write));
         session.set_total_drain_timeout(Some(DRAIN));
         // Without it a second request during the first turns the first answer into a 400.
         session.set_pipelining_enabled(true);

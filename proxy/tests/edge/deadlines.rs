@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::client::{PATIENCE, read_all, read_until, status};
@@ -99,4 +99,52 @@ async fn an_upstream_that_takes_no_connection_is_given_up() {
     let (refused, served) = tokio::join!(world.get("other.test", "/", ""), world.get("open.test", "/", ""));
     assert_eq!((status(&refused), status(&served)), (504, 200), "{refused}");
     assert!(world.metric(r#"portcullis_proxy_upstream_failures_total{cause="connect"}"#) >= 1.0);
+}
+
+/// An upstream that tells of each connection and leaves it to the test.
+async fn doorman() -> (String, tokio::sync::mpsc::UnboundedReceiver<TcpStream>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (send, connections) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            if send.send(socket).is_err() {
+                return;
+            }
+        }
+    });
+    (address, connections)
+}
+
+fn without_other_deadlines(upstream: &str) -> String {
+    format!(
+        "\n  - {{from: https://open.test, to: http://{upstream}, allow_public_unauthenticated_access: true, timeout: 0, idle_timeout: 0}}"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_reads_nothing_is_left_and_one_that_reads_is_served() {
+    let (address, mut connections) = doorman().await;
+    let world = World::with(&without_other_deadlines(&address), "limits: {client_write: 1s}").await;
+    let request = b"GET / HTTP/1.1\r\nHost: open.test\r\n\r\n";
+    for reads in [false, true] {
+        let mut client = world.tls("open.test").await;
+        client.write_all(request).await.unwrap();
+        let mut upstream = connections.recv().await.unwrap();
+        upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n").await.unwrap();
+        let block = vec![b'x'; 64 * 1024];
+        upstream.write_all(&block).await.unwrap();
+        read_until(&mut client, "\r\n\r\n").await;
+        // Until nobody takes any more: with the client's and the proxy's buffers full, or never.
+        let flood = async { while upstream.write_all(&block).await.is_ok() {} };
+        if reads {
+            let reading = async { while client.read(&mut vec![0; 64 * 1024]).await.is_ok_and(|read| read > 0) {} };
+            let ended = tokio::time::timeout(A_WHILE, async {
+                tokio::select! { () = flood => {}, () = reading => {} }
+            });
+            assert!(ended.await.is_err(), "whoever reads is served");
+        } else {
+            tokio::time::timeout(PATIENCE, flood).await.expect("the upstream is never told");
+        }
+    }
 }
