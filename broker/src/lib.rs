@@ -34,6 +34,7 @@ mod metrics;
 mod peer;
 mod permission;
 mod plan;
+mod pulse;
 mod queue;
 mod reader;
 mod records;

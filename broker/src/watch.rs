@@ -1,40 +1,33 @@
-//! The stream of one follower: a cursor in the ring, and a heartbeat each second.
+//! The stream of one follower: a cursor in the ring, and a heartbeat when there is nothing to tell.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::stream::{self, Stream};
 use portcullis_broker_api::ServerId;
 use portcullis_broker_api::wire::{self, generated as proto};
-use tokio::sync::watch;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::log::Page;
+use crate::pulse::{Pulse, Woken};
 use crate::queue::Queue;
 use crate::reader::Read;
 use crate::state::Shared;
 use crate::storage::{LogEntry, News};
 
-/// How often a follower hears that the broker lives.
-pub(crate) const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Entries copied out of the ring at a time.
 const PAGE: usize = 256;
 
 /// One follower.
 struct Follower {
     shared: Arc<Shared>,
-    head: watch::Receiver<u64>,
-    stop: CancellationToken,
+    pulse: Pulse,
     cursor: u64,
     reads: Queue<Read>,
     start: Option<proto::WatchEvent>,
     /// What is told next.
     ready: VecDeque<(u64, LogEntry)>,
-    /// When the next heartbeat is due, if nothing else is said before.
-    beat: Instant,
     // Counts this follower for as long as its stream lives.
     _counted: Counted,
 }
@@ -47,7 +40,7 @@ pub(crate) fn follow(
     cursor: Option<(ServerId, u64)>,
     stop: CancellationToken,
 ) -> impl Stream<Item = Result<proto::WatchEvent, Status>> {
-    let head = shared.follow_head();
+    let pulse = Pulse::new(&shared, stop);
     let counted = Counted::new(&shared);
     let resumes = match cursor {
         Some((server, version)) if server == shared.server => match shared.known().ring.after(version, 1) {
@@ -59,8 +52,7 @@ pub(crate) fn follow(
     let cursor = resumes.unwrap_or_else(|| shared.known().ring.head());
     let start = proto::Start { server_id: shared.server.as_bytes().to_vec(), reset: resumes.is_none() };
     let start = Some(event(cursor, Some(proto::watch_event::Event::Start(start))));
-    let (ready, beat) = (VecDeque::new(), Instant::now() + HEARTBEAT);
-    let follower = Follower { shared, head, stop, cursor, reads, start, ready, beat, _counted: counted };
+    let follower = Follower { shared, pulse, cursor, reads, start, ready: VecDeque::new(), _counted: counted };
     stream::unfold(follower, async |mut follower| {
         let event = follower.next().await?;
         Some((Ok(event), follower))
@@ -75,24 +67,16 @@ impl Follower {
             }
             if let Some((version, entry)) = self.ready.pop_front() {
                 let event = self.told(version, entry).await?;
-                self.beat = Instant::now() + HEARTBEAT;
+                self.pulse.said();
                 return Some(event);
             }
-            // Marked as seen before the ring is read: a commit in between wakes the wait below at once.
-            self.head.borrow_and_update();
+            self.pulse.mark();
             self.read()?;
             if !self.ready.is_empty() {
                 continue;
             }
-            tokio::select! {
-                // Each arm only waits; dropping the others loses nothing.
-                () = self.stop.cancelled() => return None,
-                changed = self.head.changed() => changed.ok()?,
-                // An instant, not a pause: commits that tell followers nothing must not put it off.
-                () = tokio::time::sleep_until(self.beat) => {
-                    self.beat = Instant::now() + HEARTBEAT;
-                    return Some(event(self.cursor, None));
-                }
+            if self.pulse.wait().await? == Woken::Beat {
+                return Some(event(self.cursor, None));
             }
         }
     }
@@ -158,6 +142,7 @@ mod tests {
 
     use super::*;
     use crate::metrics::Metrics;
+    use crate::pulse::HEARTBEAT;
     use crate::storage::{Change, LOG_ENTRIES, Memory, Storage as _};
     use crate::vault::Vault;
 

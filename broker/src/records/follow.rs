@@ -1,18 +1,17 @@
-//! The stream of one follower of the records: a cursor, pages of what has changed, and a heartbeat each second.
+//! The stream of one follower of the records: a cursor, pages of what has changed, and a heartbeat when there is
+//! nothing to tell.
 
 use std::sync::Arc;
 
 use futures_util::stream::{self, Stream};
 use portcullis_broker_api::wire::{self, generated as proto};
 use portcullis_broker_api::{NewRecord, RecordKey, ServerId};
-use tokio::sync::watch;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::Since;
+use crate::pulse::{Pulse, Woken};
 use crate::state::Shared;
-use crate::watch::HEARTBEAT;
 
 /// When a page is full, in bytes of records.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -22,14 +21,11 @@ const PAGE_GONE: usize = 1024;
 /// One follower.
 struct Follower {
     shared: Arc<Shared>,
-    head: watch::Receiver<u64>,
-    stop: CancellationToken,
+    pulse: Pulse,
     /// What was told, or is being told; `None`: all there is must be told.
     cursor: Option<u64>,
     start: Option<proto::RecordsEvent>,
     pages: Option<Pages>,
-    /// When the next heartbeat is due, if nothing else is said before.
-    beat: Instant,
 }
 
 /// A change that is being told.
@@ -47,7 +43,7 @@ pub(crate) fn follow(
     cursor: Option<(ServerId, u64)>,
     stop: CancellationToken,
 ) -> impl Stream<Item = Result<proto::RecordsEvent, Status>> {
-    let head = shared.follow_head();
+    let pulse = Pulse::new(&shared, stop);
     let cursor = cursor.filter(|(server, version)| *server == shared.server && *version <= shared.head());
     let cursor = cursor.map(|(_, version)| version).filter(|version| {
         let known = shared.known();
@@ -56,8 +52,7 @@ pub(crate) fn follow(
     let start = proto::RecordsStart { server_id: shared.server.as_bytes().to_vec(), reset: cursor.is_none() };
     let version = cursor.unwrap_or_default();
     let start = Some(event(version, Some(proto::records_event::Event::Start(start))));
-    let beat = Instant::now() + HEARTBEAT;
-    let follower = Follower { shared, head, stop, cursor, start, pages: None, beat };
+    let follower = Follower { shared, pulse, cursor, start, pages: None };
     stream::unfold(follower, async |mut follower| {
         let event = follower.next().await?;
         Some((Ok(event), follower))
@@ -75,23 +70,16 @@ impl Follower {
                 if last {
                     self.pages = None;
                 }
-                self.beat = Instant::now() + HEARTBEAT;
+                self.pulse.said();
                 return Some(page);
             }
-            // Marked as seen before the records are read: a commit in between wakes the wait below at once.
-            self.head.borrow_and_update();
+            self.pulse.mark();
             let head = self.read();
             if self.pages.is_some() {
                 continue;
             }
-            tokio::select! {
-                // Each arm only waits; dropping the others loses nothing.
-                () = self.stop.cancelled() => return None,
-                changed = self.head.changed() => changed.ok()?,
-                () = tokio::time::sleep_until(self.beat) => {
-                    self.beat = Instant::now() + HEARTBEAT;
-                    return Some(event(head, None));
-                }
+            if self.pulse.wait().await? == Woken::Beat {
+                return Some(event(head, None));
             }
         }
     }
