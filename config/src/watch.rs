@@ -59,16 +59,7 @@ impl Watcher {
             drop(events.send(Message::Event(event.ok())));
         })?;
         let (changed, changes) = mpsc::sync_channel(1);
-        let mut watch = Watch {
-            system,
-            folders: BTreeSet::new(),
-            names: BTreeSet::new(),
-            files: BTreeMap::new(),
-            changed,
-            waiting: Vec::new(),
-            settling: None,
-            round: now() + ROUND,
-        };
+        let mut watch = Watch::new(system, changed, now());
         watch.follow(files);
         let thread = std::thread::Builder::new().name("config-watch".to_owned()).spawn(move || watch.run(&inbox))?;
         Ok((Self { orders, thread: Some(thread) }, changes))
@@ -79,9 +70,7 @@ impl Watcher {
         // The inbox is closed only once this guard is dropped.
         drop(self.orders.send(Message::Follow(files)));
     }
-}
 
-impl Watcher {
     /// One message on the receiver once nothing has happened to the files for a moment and none is open for writing:
     /// whoever reads them then does not meet one that is half-written. It comes within seconds, whatever is open.
     #[must_use]
@@ -131,6 +120,20 @@ struct Watch {
 }
 
 impl Watch {
+    /// Over nothing yet.
+    fn new(system: RecommendedWatcher, changed: SyncSender<()>, now: Instant) -> Self {
+        Self {
+            system,
+            folders: BTreeSet::new(),
+            names: BTreeSet::new(),
+            files: BTreeMap::new(),
+            changed,
+            waiting: Vec::new(),
+            settling: None,
+            round: now + ROUND,
+        }
+    }
+
     fn run(mut self, inbox: &Receiver<Message>) {
         // What happened between the load and the first watch is a change too.
         self.compare();

@@ -47,11 +47,13 @@ fn listed(paths: &[PathBuf]) -> Vec<ReferencedFile> {
     paths.iter().map(|path| ReferencedFile { path: path.clone(), digest: digest(path) }).collect()
 }
 
+fn a_file_in(folder: &Path) -> Vec<PathBuf> {
+    fs::write(folder.join("a.yaml"), "one\n").unwrap();
+    vec![folder.join("a.yaml")]
+}
+
 fn one_file() -> Scene {
-    Scene::of(|folder| {
-        fs::write(folder.join("a.yaml"), "one\n").unwrap();
-        vec![folder.join("a.yaml")]
-    })
+    Scene::of(a_file_in)
 }
 
 #[test]
@@ -184,16 +186,7 @@ impl Still {
         let paths = prepare(&folder.path().canonicalize().unwrap());
         let (changed, changes) = mpsc::sync_channel(1);
         let now = now();
-        let mut watch = Watch {
-            system: notify::recommended_watcher(|_event| {}).unwrap(),
-            folders: BTreeSet::new(),
-            names: BTreeSet::new(),
-            files: BTreeMap::new(),
-            changed,
-            waiting: Vec::new(),
-            settling: None,
-            round: now + ROUND,
-        };
+        let mut watch = Watch::new(notify::recommended_watcher(|_event| {}).unwrap(), changed, now);
         watch.follow(listed(&paths));
         Self { folder, watch, changes, now }
     }
@@ -228,10 +221,7 @@ const RENAMED: EventKind = EventKind::Modify(ModifyKind::Name(RenameMode::To));
 const TICK: Duration = Duration::from_millis(10);
 
 fn still_one_file() -> Still {
-    Still::of(|folder| {
-        fs::write(folder.join("a.yaml"), "one\n").unwrap();
-        vec![folder.join("a.yaml")]
-    })
+    Still::of(a_file_in)
 }
 
 #[test]
