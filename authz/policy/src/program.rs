@@ -272,21 +272,23 @@ impl Tally {
     #[inline]
     const fn highest(self) -> (Ternary, Reasons) {
         let [no, unknown, yes] = self.0;
-        match (yes.is_empty(), unknown.is_empty()) {
-            (false, _) => (Ternary::True, yes),
-            (true, false) => (Ternary::Unknown, unknown),
-            (true, true) => (Ternary::False, no),
-        }
+        first_of([(Ternary::True, yes), (Ternary::Unknown, unknown), (Ternary::False, no)])
     }
 
     #[inline]
     const fn lowest(self) -> (Ternary, Reasons) {
         let [no, unknown, yes] = self.0;
-        match (no.is_empty(), unknown.is_empty()) {
-            (false, _) => (Ternary::False, no),
-            (true, false) => (Ternary::Unknown, unknown),
-            (true, true) => (Ternary::True, yes),
-        }
+        first_of([(Ternary::False, no), (Ternary::Unknown, unknown), (Ternary::True, yes)])
+    }
+}
+
+/// The first value that a member has; the last one where none does.
+#[inline]
+const fn first_of([one, other, last]: [(Ternary, Reasons); 3]) -> (Ternary, Reasons) {
+    match (one.1.is_empty(), other.1.is_empty()) {
+        (false, _) => one,
+        (true, false) => other,
+        (true, true) => last,
     }
 }
 
