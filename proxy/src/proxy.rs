@@ -135,8 +135,7 @@ impl Proxy {
         let targets = Arc::new(Targets::default());
         let certificates = Certificates::new(&config.tls.certificates, fallback.as_ref())?;
         let certificates = Arc::new(ArcSwap::from_pointee(certificates));
-        let held =
-            Held { keys: Arc::new(Keys::of(&config, &ring)?), authn: Arc::new(AuthnPeer::new(authn, &targets)?) };
+        let held = Held { keys: Keys::of(&config, &ring)?, authn: Arc::new(AuthnPeer::new(authn, &targets)?) };
         let published = Published::new(Arc::clone(&config), held, None, (&targets, &metrics))?;
         let published = Arc::new(ArcSwap::from_pointee(published));
         let tickets = Tickets::new(&published, &clock, &random);
@@ -175,7 +174,7 @@ impl Proxy {
             Some((ring, endpoint)) => (ring, Arc::new(AuthnPeer::new(endpoint, targets)?)),
             None => (Arc::clone(&previous.keys.ring), Arc::clone(&previous.authn)),
         };
-        let held = Held { keys: Arc::new(Keys::of(&config, &ring)?), authn };
+        let held = Held { keys: Keys::of(&config, &ring)?, authn };
         let published = Published::new(config, held, Some(&previous), (targets, &shared.metrics))?;
         let doors = tls.prepare(snapshot.client_rules())?;
         Ok(NextGeneration { certificates, published, snapshot, doors })

@@ -18,7 +18,7 @@ pub(crate) struct Published {
     /// The configuration.
     pub(crate) config: Arc<Config>,
     /// The keys, and what was made with them.
-    pub(crate) keys: Arc<Keys>,
+    pub(crate) keys: Keys,
     /// The way to the sign-in service.
     pub(crate) authn: Arc<AuthnPeer>,
     own: States,
@@ -29,7 +29,7 @@ pub(crate) struct Published {
 /// What comes of the key ring.
 #[derive(Debug)]
 pub(crate) struct Held {
-    pub(crate) keys: Arc<Keys>,
+    pub(crate) keys: Keys,
     /// The way to the sign-in service, for which a proxy may have a certificate of the ring's.
     pub(crate) authn: Arc<AuthnPeer>,
 }

@@ -90,22 +90,27 @@ impl<'a> Iterator for Pairs<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
-        let left = self.0?;
-        let (pair, rest) = match memchr::memchr(b';', left).and_then(|end| left.split_at_checked(end)) {
-            Some((pair, rest)) => (pair, rest.get(1..)),
-            None => (left, None),
-        };
+        let (pair, rest) = cut(self.0?, b';');
         self.0 = rest;
         Some(pair)
     }
 }
 
 fn name<'a>(pair: &&'a [u8]) -> &'a [u8] {
-    trim(memchr::memchr(b'=', pair).and_then(|end| pair.get(..end)).unwrap_or(pair))
+    trim(cut(pair, b'=').0)
 }
 
 fn value(pair: &[u8]) -> &[u8] {
-    trim(memchr::memchr(b'=', pair).and_then(|end| pair.get(end.saturating_add(1)..)).unwrap_or_default())
+    trim(cut(pair, b'=').1.unwrap_or_default())
+}
+
+/// What stands before the first `mark`, and what stands behind it, if there is one.
+#[inline]
+fn cut(bytes: &[u8], mark: u8) -> (&[u8], Option<&[u8]>) {
+    match memchr::memchr(mark, bytes).and_then(|end| bytes.split_at_checked(end)) {
+        Some((before, rest)) => (before, rest.get(1..)),
+        None => (bytes, None),
+    }
 }
 
 fn trim(mut bytes: &[u8]) -> &[u8] {

@@ -18,10 +18,8 @@ pub const MAX_CLAIM_HEADER_BYTES: usize = 4096;
 /// of them passes, on any route.
 #[must_use]
 pub fn is_ours(name: &[u8]) -> bool {
-    [Namespace::Portcullis, Namespace::Pomerium].into_iter().any(|namespace| {
-        let mut spelled = spelling(name);
-        namespace.header_prefix().bytes().all(|byte| spelled.next() == Some(byte))
-    })
+    let prefixes = [Namespace::Portcullis, Namespace::Pomerium].map(Namespace::header_prefix);
+    prefixes.into_iter().any(|prefix| begins_alike(name, prefix))
 }
 
 /// The names by which other proxies and platforms tell an application who asks, by their first letter; one that ends
@@ -68,9 +66,9 @@ const OF_OTHERS: [(u8, &[&str]); 4] = [
 pub fn is_of_others(name: &[u8]) -> bool {
     let Some(first) = name.first().map(u8::to_ascii_lowercase) else { return false };
     let known = OF_OTHERS.iter().find(|(letter, _)| *letter == first).map_or(&[][..], |(_, names)| names);
-    known.iter().any(|known| {
-        let mut spelled = spelling(name);
-        known.bytes().all(|byte| spelled.next() == Some(byte)) && (known.ends_with('-') || spelled.next().is_none())
+    known.iter().any(|known| match known.ends_with('-') {
+        true => begins_alike(name, known),
+        false => is_alike(name, known.as_bytes()),
     })
 }
 
@@ -133,6 +131,12 @@ impl IdentityHeaders {
 #[must_use]
 pub fn is_alike(name: &[u8], other: &[u8]) -> bool {
     spelling(name).eq(spelling(other))
+}
+
+/// Whether a server behind us may read a name as one that begins with this prefix, which is spelled as [`spelling`] does.
+fn begins_alike(name: &[u8], prefix: &str) -> bool {
+    let mut spelled = spelling(name);
+    prefix.bytes().all(|byte| spelled.next() == Some(byte))
 }
 
 /// A name with separators alike, runs of them as one, in lower case.

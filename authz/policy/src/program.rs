@@ -120,10 +120,9 @@ impl Program {
     }
 
     pub(crate) fn new(rules: Box<[Rule]>, digest: [u8; 32]) -> Self {
-        let operators = rules.iter().flat_map(|rule| &rule.operators);
-        let mut criteria = operators.flat_map(|operator| &operator.criteria);
-        let reads_records = criteria.any(|criterion| matches!(criterion, Criterion::Record(_)));
-        Self { rules, digest, reads_records }
+        let program = Self { rules, digest, reads_records: false };
+        let reads_records = program.criteria().any(|criterion| matches!(criterion, Criterion::Record(_)));
+        Self { reads_records, ..program }
     }
 
     /// Decides. Allocates nothing, takes no lock, visits each criterion once.

@@ -108,13 +108,12 @@ impl Targets {
 
     /// The target with the identity of `upstream`.
     fn target(&self, upstream: &Upstream) -> Arc<Target> {
-        let Upstream { host, port, .. } = upstream;
         let identity = Identity::of(upstream);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(target) = known.get(&identity).and_then(Weak::upgrade) {
             return target;
         }
-        let target = Arc::new(Target::new(Arc::clone(host), *port));
+        let target = Arc::new(Target::new(Arc::clone(&upstream.host), upstream.port));
         known.insert(identity, Arc::downgrade(&target));
         drop(known);
         self.added.notify_one();

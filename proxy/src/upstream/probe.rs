@@ -1,6 +1,7 @@
 //! One check of one address: by a GET, by a connection, or by the gRPC health protocol. Every check makes a
 //! connection of its own, with the TLS settings of the route, and leaves none behind.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
@@ -13,6 +14,7 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorType};
 use pingora_http::RequestHeader;
 use portcullis_config::{Probe, Scheme, Upstream};
+use portcullis_gate::own_name;
 
 use super::health::{Ailment, Health};
 
@@ -74,10 +76,10 @@ fn request(
     upstream: &Upstream,
     session: &HttpSession,
 ) -> Result<RequestHeader, Ailment> {
-    let host = host.map_or_else(|| own_name(upstream), str::to_owned);
+    let host = host.map_or_else(|| own_name(upstream), Cow::Borrowed);
     let build = || {
         let mut request = RequestHeader::build(method, path.as_bytes(), Some(4))?;
-        request.insert_header(header::HOST, &host)?;
+        request.insert_header(header::HOST, &*host)?;
         request.insert_header(header::USER_AGENT, USER_AGENT)?;
         if session.as_http2().is_some() {
             let scheme = if upstream.scheme == Scheme::Https { "https" } else { "http" };
@@ -158,17 +160,6 @@ fn question(service: &str) -> Bytes {
     Bytes::from(frame)
 }
 
-/// The upstream's own name, as its `Host`.
-fn own_name(upstream: &Upstream) -> String {
-    let Upstream { scheme, host, port, weight: _ } = upstream;
-    let host = if host.contains(':') { format!("[{host}]") } else { host.to_string() };
-    let usual = match scheme {
-        Scheme::Https => 443,
-        Scheme::Http | Scheme::H2c => 80,
-    };
-    if *port == usual { host } else { format!("{host}:{port}") }
-}
-
 fn ailment(error: &Error) -> Ailment {
     let is_late = matches!(
         error.etype(),
@@ -188,10 +179,12 @@ fn ailment(error: &Error) -> Ailment {
             | ErrorType::InvalidCert
             | ErrorType::HandshakeError
     );
-    match (is_late, is_no_connection) {
-        (true, _) => Ailment::TimedOut,
-        (false, true) => Ailment::Connect,
-        (false, false) => Ailment::BrokeOff,
+    if is_late {
+        Ailment::TimedOut
+    } else if is_no_connection {
+        Ailment::Connect
+    } else {
+        Ailment::BrokeOff
     }
 }
 
@@ -206,13 +199,5 @@ mod tests {
         let long = question(&"s".repeat(200));
         assert_eq!(long.get(..8).unwrap(), [0, 0, 0, 0, 203, 0x0a, 0xc8, 1]);
         assert_eq!(long.len(), 208);
-    }
-
-    #[test]
-    fn an_upstreams_own_name_has_its_port_unless_it_is_usual() {
-        let named = |scheme, host: &str, port| own_name(&Upstream { scheme, host: host.into(), port, weight: 1 });
-        assert_eq!(named(Scheme::Http, "a.test", 80), "a.test");
-        assert_eq!(named(Scheme::Https, "a.test", 8443), "a.test:8443");
-        assert_eq!(named(Scheme::H2c, "::1", 50051), "[::1]:50051");
     }
 }
