@@ -2,23 +2,25 @@
 //!
 //! Built once, when claims arrive; read in every decision, where nothing may be allocated; held by the million. So
 //! the names are apart from the values and shared by whoever has the same ones, all values of one token share one
-//! text, and names and long lists are ordered by a 32-bit digest: finding a name, or a value in a list of hundreds, is
-//! one binary search over small integers.
+//! text, and names and long lists have a table of 32-bit digests: finding a name, or a value in a list of hundreds,
+//! reads one or two numbers before the text.
 
 mod json;
 mod layout;
 mod number;
 mod value;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::order::first_from;
+use crate::{digest_table, same};
 
 pub(crate) use layout::Names;
 use layout::{Claim, Entry};
 pub use number::{canonical_number, compare_numbers};
+pub(crate) use value::digest;
 pub use value::{ClaimKind, ClaimRef, ClaimValue, NameKey};
 
 /// The most bytes of claims, as JSON text, that a session may carry.
@@ -31,7 +33,7 @@ pub const MAX_CLAIMS_DEPTH: usize = 128;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claims {
     names: Arc<Names>,
-    /// Kind and end of each value, claim by claim; behind them the indexes of long lists.
+    /// Kind and end of each value, claim by claim; behind them the tables of long lists.
     slots: Arc<[u32]>,
     /// The values, one behind the other.
     text: Arc<str>,
@@ -80,8 +82,7 @@ impl Claims {
     /// The values of `name`; empty if there is no such claim, or if it is an empty list.
     #[must_use]
     pub fn get(&self, name: &str) -> Found<'_> {
-        let none = Claim::default();
-        self.find(&NameKey::borrowed(name)).unwrap_or(Found { claims: self, claim: none })
+        self.find(&NameKey::borrowed(name)).unwrap_or(Found { claims: self, claim: &Claim::NONE })
     }
 
     /// The values of a name prepared beforehand; `None` if there is no such claim.
@@ -89,16 +90,8 @@ impl Claims {
     #[inline]
     pub fn find(&self, name: &NameKey<'_>) -> Option<Found<'_>> {
         let (digest, wanted) = name.key();
-        let digests = &self.names.digests;
-        let mut place = first_from(digests, digest, |entry| *entry);
-        // Usually one entry, or none: the name decides where digests collide.
-        while digests.get(place) == Some(&digest) {
-            if let Some(claim) = self.names.claim_called(place, wanted) {
-                return Some(Found { claims: self, claim });
-            }
-            place = place.saturating_add(1);
-        }
-        None
+        let place = digest_table::find(&self.names.table, digest, |place| self.names.is_called(place, wanted))?;
+        Some(Found { claims: self, claim: self.names.claim(place)? })
     }
 
     /// The value of `name`, if it is exactly one string.
@@ -111,7 +104,8 @@ impl Claims {
 
     /// Every claim, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Found<'_>)> {
-        let claims = (0..self.names.len()).filter_map(|place| self.names.claim(place));
+        let claims =
+            (0..self.names.len()).filter_map(|place| Some((self.names.name(place)?, self.names.claim(place)?)));
         claims.map(|(name, claim)| (name, Found { claims: self, claim }))
     }
 
@@ -177,22 +171,27 @@ impl Claims {
     /// characters begin.
     #[inline]
     fn value_is(&self, slot: u32, wanted: &ClaimValue) -> bool {
-        let Ok(place) = usize::try_from(slot) else { return false };
-        let Some(own) = self.slots.get(place).copied() else { return false };
-        let before = place.checked_sub(1).and_then(|before| self.slots.get(before));
-        let start = before.map_or(0, |before| layout::end_of(*before));
-        let text = layout::range(start, layout::end_of(own)).and_then(|range| self.text.as_bytes().get(range));
-        layout::kind_of(own) == wanted.kind() && text == Some(wanted.as_text().as_bytes())
+        let is_it = || {
+            let (kind, range) = self.slot(slot)?;
+            Some(kind == wanted.kind() && same(self.text.as_bytes().get(range)?, wanted.as_text().as_bytes()))
+        };
+        is_it().unwrap_or_default()
     }
 
     #[inline]
     fn value(&self, slot: u32) -> Option<ClaimRef<'_>> {
+        let (kind, range) = self.slot(slot)?;
+        Some(ClaimRef::new(kind, self.text.get(range)?))
+    }
+
+    /// The kind of a value, and where its text stands.
+    #[inline]
+    fn slot(&self, slot: u32) -> Option<(ClaimKind, Range<usize>)> {
         let place = usize::try_from(slot).ok()?;
         let own = *self.slots.get(place)?;
-        let start =
-            place.checked_sub(1).and_then(|before| self.slots.get(before)).map_or(0, |before| layout::end_of(*before));
-        let text = self.text.get(layout::range(start, layout::end_of(own))?)?;
-        Some(ClaimRef::new(layout::kind_of(own), text))
+        let before = place.checked_sub(1).and_then(|before| self.slots.get(before));
+        let start = before.map_or(0, |before| layout::end_of(*before));
+        Some((layout::kind_of(own), layout::range(start, layout::end_of(own))?))
     }
 }
 
@@ -200,7 +199,7 @@ impl Claims {
 #[derive(Clone, Copy)]
 pub struct Found<'a> {
     claims: &'a Claims,
-    claim: Claim,
+    claim: &'a Claim,
 }
 
 impl<'a> Found<'a> {
@@ -208,19 +207,22 @@ impl<'a> Found<'a> {
     #[must_use]
     #[inline]
     pub fn has(self, wanted: &ClaimValue) -> bool {
-        match self.index() {
-            None => {
-                let slots = self.claim.first..self.claim.first.saturating_add(self.claim.count);
-                slots.into_iter().any(|slot| self.claims.value_is(slot, wanted))
-            }
-            Some(index) => {
-                let digest = wanted.digest();
-                let start = first_from(index, digest, |[entry, _]| *entry);
-                let (_, rest) = index.split_at_checked(start).unwrap_or_default();
-                let mut same = rest.iter().take_while(|[entry, _]| *entry == digest);
-                same.any(|[_, place]| self.claims.value_is(self.claim.first.saturating_add(*place), wanted))
-            }
+        match (self.table(), self.claim.count) {
+            (None, 1) => self.claims.value_is(self.claim.first, wanted),
+            (None, _) => self.has_among_few(wanted),
+            (Some(table), _) => digest_table::find(table, wanted.digest(), |place| self.is_at(place, wanted)).is_some(),
         }
+    }
+
+    #[inline(never)]
+    fn has_among_few(self, wanted: &ClaimValue) -> bool {
+        (0..self.len()).any(|place| self.is_at(place, wanted))
+    }
+
+    #[inline]
+    fn is_at(self, place: usize, wanted: &ClaimValue) -> bool {
+        let slot = u32::try_from(place).ok().and_then(|place| self.claim.first.checked_add(place));
+        slot.is_some_and(|slot| self.claims.value_is(slot, wanted))
     }
 
     /// The values in the token's order.
@@ -255,11 +257,10 @@ impl<'a> Found<'a> {
         self.claim.list
     }
 
-    fn index(self) -> Option<&'a [[u32; 2]]> {
-        let start = usize::try_from(self.claim.index?).ok()?;
-        let (_, rest) = self.claims.slots.split_at_checked(start)?;
-        let (pairs, _) = rest.as_chunks::<2>();
-        pairs.get(..self.len())
+    #[inline]
+    fn table(self) -> Option<&'a [u32]> {
+        let start = usize::try_from(self.claim.table?).ok()?;
+        self.claims.slots.get(start..)?.get(..digest_table::size(self.len()))
     }
 }
 

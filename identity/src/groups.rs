@@ -3,8 +3,8 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::Group;
-use crate::order::first_from;
+use crate::claims::digest;
+use crate::{ClaimKind, ClaimValue, Group, digest_table, same};
 
 /// Up to this many are searched one by one.
 const LINEAR: usize = 8;
@@ -14,47 +14,51 @@ const LINEAR: usize = 8;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Groups {
     members: Arc<[Arc<Group>]>,
-    /// Digest and place of each member, ordered; empty for so few that they are searched one by one.
-    index: Arc<[(u32, u32)]>,
+    /// The places of members by the digests of their ids; empty for so few that they are searched one by one.
+    table: Arc<[u32]>,
 }
 
 impl Groups {
     /// Whether a group has exactly this id.
     #[must_use]
     pub fn has(&self, id: &str) -> bool {
-        self.has_digested(id, Self::digest(id))
+        self.has_digested(id, digest(ClaimKind::Text, id))
     }
 
-    /// As [`Groups::has`], with the id's digest made beforehand.
+    /// Whether a group's id is this value, which must be a string.
     #[must_use]
     #[inline]
-    pub fn has_digested(&self, id: &str, digest: u32) -> bool {
-        if self.index.is_empty() {
-            return self.members.iter().any(|group| *group.id == *id);
-        }
-        let start = first_from(&self.index, digest, |(entry, _)| *entry);
-        let same = self.index.get(start..).unwrap_or_default().iter().take_while(|(entry, _)| *entry == digest);
-        let mut members = same.filter_map(|(_, place)| self.members.get(usize::try_from(*place).ok()?));
-        members.any(|group| *group.id == *id)
+    pub fn has_value(&self, value: &ClaimValue) -> bool {
+        value.kind() == ClaimKind::Text && self.has_digested(value.as_text(), value.digest())
     }
 
-    /// What orders the index: it narrows the search, the id itself decides.
-    #[must_use]
-    pub fn digest(id: &str) -> u32 {
-        id.bytes().fold(0x811c_9dc5, |digest, byte| (digest ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    #[inline]
+    fn has_digested(&self, id: &str, digest: u32) -> bool {
+        if self.table.is_empty() {
+            return self.has_among_few(id);
+        }
+        let is_it = |place: usize| self.members.get(place).is_some_and(|group| is_called(group, id));
+        digest_table::find(&self.table, digest, is_it).is_some()
     }
+
+    #[inline(never)]
+    fn has_among_few(&self, id: &str) -> bool {
+        self.members.iter().any(|group| is_called(group, id))
+    }
+}
+
+#[inline]
+fn is_called(group: &Group, id: &str) -> bool {
+    same(group.id.as_bytes(), id.as_bytes())
 }
 
 impl From<Vec<Arc<Group>>> for Groups {
     fn from(members: Vec<Arc<Group>>) -> Self {
-        if members.len() <= LINEAR {
-            return Self { members: members.into(), index: Arc::default() };
-        }
-        let places = 0..u32::try_from(members.len()).unwrap_or(u32::MAX);
-        let mut index: Vec<_> =
-            places.zip(members.iter()).map(|(place, group)| (Self::digest(&group.id), place)).collect();
-        index.sort_unstable();
-        Self { members: members.into(), index: index.into() }
+        let table = match members.len() {
+            ..=LINEAR => Vec::new(),
+            _ => digest_table::table(members.iter().map(|group| digest(ClaimKind::Text, &group.id))),
+        };
+        Self { members: members.into(), table: table.into() }
     }
 }
 

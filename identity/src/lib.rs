@@ -16,11 +16,12 @@
 //! ```
 
 mod claims;
+mod digest_table;
 mod groups;
 mod need;
-mod order;
 mod pool;
 mod record;
+mod same;
 mod session;
 mod subject;
 mod time;
@@ -33,6 +34,7 @@ pub use groups::Groups;
 pub use need::Needs;
 pub use pool::Pool;
 pub use record::{Record, Records};
+pub use same::same;
 pub use session::{Principal, ProviderName, Session, SessionKey};
 pub use subject::{Device, DeviceState, Group, Subject};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

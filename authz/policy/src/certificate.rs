@@ -171,6 +171,7 @@ impl CertificateMatcher {
         !empty(fingerprints) && !empty(spki_hashes) && named.into_iter().all(StringMatcher::can_hold)
     }
 
+    #[inline(never)]
     pub(crate) fn holds(&self, presented: &ClientCertificate<'_>) -> bool {
         let Self { fingerprints, spki_hashes, dns, email, uri } = self;
         let Some(leaf) = presented.leaf else { return false };

@@ -1,6 +1,6 @@
 //! Compiled criteria: one fact, one matcher, one reason.
 
-use portcullis_identity::{DeviceState, NameKey, Subject};
+use portcullis_identity::{Claims, DeviceState, NameKey, Subject};
 
 use crate::certificate::CertificateMatcher;
 use crate::matcher::{ListMatcher, StringMatcher};
@@ -12,18 +12,25 @@ use crate::{Facts, McpTool, Reason, Ternary};
 /// One criterion, ready to decide.
 #[derive(Debug)]
 pub(crate) enum Criterion {
-    Accept,
-    Reject,
     /// About whoever asks.
     Subject(SubjectCriterion),
+    /// About anything else.
+    Request(RequestCriterion),
+}
+
+/// A criterion about what is asked for, from where and when, or about external data.
+#[derive(Debug)]
+pub(crate) enum RequestCriterion {
+    Accept,
+    Reject,
     ClientCertificate(Box<CertificateMatcher>),
     InvalidClientCertificate,
-    SourceIp(Networks),
+    SourceIp(Box<Networks>),
     HttpMethod(StringMatcher),
     HttpPath(StringMatcher),
     CorsPreflight,
     McpTool(StringMatcher),
-    Date(DateRange),
+    Date(Box<DateRange>),
     DayOfWeek(Weekdays),
     TimeOfDay(Box<TimeRange>),
     Record(Box<RecordMatcher>),
@@ -36,9 +43,16 @@ pub(crate) enum SubjectCriterion {
     User(StringMatcher),
     Email(StringMatcher),
     Domain(StringMatcher),
-    Claim(Path, ListMatcher),
+    Claim(Box<ClaimMatcher>),
     Groups(ListMatcher),
-    Device(DeviceMatcher),
+    Device(Box<DeviceMatcher>),
+}
+
+/// The value of a `claim/…` criterion.
+#[derive(Debug)]
+pub(crate) struct ClaimMatcher {
+    pub path: Path,
+    pub values: ListMatcher,
 }
 
 /// A claim's name as a policy writes it: `a/b` is a claim of that very name, else `a.b`.
@@ -68,9 +82,53 @@ pub(crate) enum Approval {
 pub(crate) type Finding = (Ternary, Reason);
 
 impl Criterion {
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "the body of the loop over criteria: a call each costs as much again")]
+    /// Each kind of criterion has its own small function: the loop over them, which every decision runs, then keeps
+    /// nothing that only some of them need.
+    #[inline]
     pub(crate) fn find(&self, facts: &Facts<'_>) -> Finding {
+        match (self, facts.subject) {
+            (Self::Request(criterion), _) => criterion.find(facts),
+            (Self::Subject(criterion), Some(subject)) => criterion.find(subject),
+            // Whatever a sign-in could change is unknown, not false.
+            (Self::Subject(_), None) => (Ternary::Unknown, Reason::UserUnauthenticated),
+        }
+    }
+
+    /// Whether some facts give it this value, as far as its own text tells.
+    pub(crate) fn can_be(&self, value: Ternary) -> bool {
+        if value != Ternary::True {
+            return self.constant() != Some(true);
+        }
+        match self {
+            Self::Subject(criterion) => criterion.can_hold(),
+            Self::Request(criterion) => criterion.can_hold(),
+        }
+    }
+
+    /// The value whatever the facts, where there is one.
+    pub(crate) fn constant(&self) -> Option<bool> {
+        match self {
+            Self::Subject(_) => None,
+            Self::Request(criterion) => criterion.constant(),
+        }
+    }
+}
+
+impl From<SubjectCriterion> for Criterion {
+    fn from(criterion: SubjectCriterion) -> Self {
+        Self::Subject(criterion)
+    }
+}
+
+impl From<RequestCriterion> for Criterion {
+    fn from(criterion: RequestCriterion) -> Self {
+        Self::Request(criterion)
+    }
+}
+
+impl RequestCriterion {
+    #[inline(never)]
+    fn find(&self, facts: &Facts<'_>) -> Finding {
         let request = &facts.request;
         match self {
             Self::Accept => (Ternary::True, Reason::Accept),
@@ -107,27 +165,13 @@ impl Criterion {
                 // As with a tool that was not read.
                 None => (Ternary::Unknown, Reason::RecordUnauthorized),
             },
-            Self::Subject(criterion) => {
-                // Whatever a sign-in could change is unknown, not false.
-                let unknown = (Ternary::Unknown, Reason::UserUnauthenticated);
-                facts.subject.map_or(unknown, |subject| criterion.find(subject))
-            }
         }
     }
 
-    /// Whether it looks at who asks.
-    pub(crate) const fn is_about_the_subject(&self) -> bool {
-        matches!(self, Self::Subject(_))
-    }
-
-    /// Whether some facts give it this value, as far as its own text tells.
-    pub(crate) fn can_be(&self, value: Ternary) -> bool {
-        if value != Ternary::True {
-            return self.constant() != Some(true);
-        }
+    /// Whether some request meets it, as far as its own text tells.
+    fn can_hold(&self) -> bool {
         match self {
             Self::Reject => false,
-            Self::Subject(criterion) => criterion.can_hold(),
             Self::HttpMethod(matcher) | Self::HttpPath(matcher) | Self::McpTool(matcher) => matcher.can_hold(),
             Self::SourceIp(networks) => !networks.is_empty(),
             Self::ClientCertificate(matcher) => matcher.can_hold(),
@@ -138,8 +182,7 @@ impl Criterion {
         }
     }
 
-    /// The value whatever the facts, where there is one.
-    pub(crate) fn constant(&self) -> Option<bool> {
+    fn constant(&self) -> Option<bool> {
         if let Self::HttpMethod(matcher) | Self::HttpPath(matcher) = self {
             return matcher.is_empty().then_some(true);
         }
@@ -149,8 +192,7 @@ impl Criterion {
 }
 
 impl SubjectCriterion {
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "as for every criterion")]
+    #[inline(never)]
     fn find(&self, subject: &Subject) -> Finding {
         match self {
             Self::User(matcher) => {
@@ -164,9 +206,7 @@ impl SubjectCriterion {
                 let holds = domain.is_some_and(|domain| matcher.holds(domain));
                 pick(holds, (Reason::DomainOk, Reason::DomainUnauthorized))
             }
-            Self::Claim(path, matcher) => {
-                pick(matcher.holds(path.find(&subject.claims)), (Reason::ClaimOk, Reason::ClaimUnauthorized))
-            }
+            Self::Claim(claim) => pick(claim.holds(&subject.claims), (Reason::ClaimOk, Reason::ClaimUnauthorized)),
             Self::Groups(matcher) => {
                 let holds = subject.groups.as_ref().is_some_and(|groups| matcher.holds_for_groups(groups));
                 pick(holds, (Reason::GroupsOk, Reason::GroupsUnauthorized))
@@ -183,12 +223,20 @@ impl SubjectCriterion {
             Self::Domain(matcher) => matcher.can_hold() && !matcher.needs('@'),
             Self::Email(matcher) => matcher.can_hold(),
             Self::Groups(matcher) => matcher.can_hold_for_texts(),
-            Self::Authenticated | Self::Claim(..) | Self::Device(_) => true,
+            Self::Authenticated | Self::Claim(_) | Self::Device(_) => true,
         }
     }
 }
 
+impl ClaimMatcher {
+    #[inline(never)]
+    fn holds(&self, claims: &Claims) -> bool {
+        self.values.holds(self.path.find(claims))
+    }
+}
+
 impl DeviceMatcher {
+    #[inline(never)]
     fn find(&self, subject: &Subject) -> Finding {
         let Self { kind, id, approval } = self;
         let mut outcome = (Ternary::Unknown, Reason::DeviceUnauthenticated);
@@ -209,6 +257,7 @@ impl DeviceMatcher {
     }
 }
 
+#[inline(never)]
 fn invalid_certificate(facts: &Facts<'_>) -> Finding {
     let certificate = &facts.request.client_certificate;
     if certificate.valid {

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use portcullis_identity::{ClaimKind, ClaimRef, Claims, DeviceState, Found, Subject};
 use serde::Serialize;
 
-use crate::criterion::{Criterion, SubjectCriterion};
+use crate::criterion::{Criterion, RequestCriterion, SubjectCriterion};
 use crate::program::{Action, OperatorKind, Program, Rule};
 use crate::{Decision, Facts, McpTool, Ternary};
 
@@ -108,14 +108,18 @@ fn explained(rule: &Rule, index: usize, value: Ternary, facts: &Facts<'_>) -> Ex
 
 /// What a criterion read, for people.
 fn fact(criterion: &Criterion, facts: &Facts<'_>) -> String {
+    match (criterion, facts.subject) {
+        (Criterion::Request(criterion), _) => fact_of_request(criterion, facts),
+        (Criterion::Subject(criterion), Some(subject)) => fact_about(criterion, subject),
+        (Criterion::Subject(_), None) => "nobody is signed in".to_owned(),
+    }
+}
+
+fn fact_of_request(criterion: &RequestCriterion, facts: &Facts<'_>) -> String {
     let request = &facts.request;
     match criterion {
-        Criterion::Accept | Criterion::Reject => String::new(),
-        Criterion::Subject(criterion) => match facts.subject {
-            Some(subject) => fact_about(criterion, subject),
-            None => "nobody is signed in".to_owned(),
-        },
-        Criterion::ClientCertificate(_) | Criterion::InvalidClientCertificate => {
+        RequestCriterion::Accept | RequestCriterion::Reject => String::new(),
+        RequestCriterion::ClientCertificate(_) | RequestCriterion::InvalidClientCertificate => {
             let certificate = &request.client_certificate;
             let state = if certificate.valid { "valid" } else { "not valid" };
             match certificate.leaf {
@@ -124,23 +128,23 @@ fn fact(criterion: &Criterion, facts: &Facts<'_>) -> String {
                 None => "no client certificate".to_owned(),
             }
         }
-        Criterion::SourceIp(_) => match request.client_address {
+        RequestCriterion::SourceIp(_) => match request.client_address {
             Some(address) => address.to_canonical().to_string(),
             None => "no client address".to_owned(),
         },
-        Criterion::HttpMethod(_) => request.method.to_owned(),
-        Criterion::HttpPath(_) => request.path.to_owned(),
-        Criterion::CorsPreflight => {
+        RequestCriterion::HttpMethod(_) => request.method.to_owned(),
+        RequestCriterion::HttpPath(_) => request.path.to_owned(),
+        RequestCriterion::CorsPreflight => {
             if request.cors_preflight { "a CORS preflight" } else { "no CORS preflight" }.to_owned()
         }
-        Criterion::McpTool(_) => match request.mcp_tool {
+        RequestCriterion::McpTool(_) => match request.mcp_tool {
             McpTool::Named(tool) => tool,
             McpTool::None => "no MCP tool call",
             McpTool::Unread => "a body that is not read",
         }
         .to_owned(),
-        Criterion::Date(_) | Criterion::DayOfWeek(_) | Criterion::TimeOfDay(_) => instant(facts),
-        Criterion::Record(matcher) => {
+        RequestCriterion::Date(_) | RequestCriterion::DayOfWeek(_) | RequestCriterion::TimeOfDay(_) => instant(facts),
+        RequestCriterion::Record(matcher) => {
             let kind = &matcher.kind;
             match facts.records {
                 Some(records) => match &matcher.id {
@@ -158,7 +162,7 @@ fn fact_about(criterion: &SubjectCriterion, subject: &Subject) -> String {
     match criterion {
         SubjectCriterion::Authenticated | SubjectCriterion::User(_) => subject.user_id.to_string(),
         SubjectCriterion::Email(_) | SubjectCriterion::Domain(_) => subject.email.to_string(),
-        SubjectCriterion::Claim(path, _) => claim(path.find(&subject.claims), &subject.claims),
+        SubjectCriterion::Claim(matcher) => claim(matcher.path.find(&subject.claims), &subject.claims),
         SubjectCriterion::Groups(_) => match &subject.groups {
             Some(groups) => listed(groups.iter().map(|group| &*group.id)),
             None => "the directory does not know the user".to_owned(),

@@ -1,6 +1,6 @@
 //! Compiled matchers over one string, and over a list of values.
 
-use portcullis_identity::{ClaimKind, ClaimValue, Found, Groups};
+use portcullis_identity::{ClaimKind, ClaimValue, Found, Groups, same};
 
 /// Conditions on one string; all must hold, none at all always holds.
 #[derive(Debug, Default)]
@@ -62,9 +62,9 @@ impl StringMatcher {
         })
     }
 
-    #[inline]
+    #[inline(never)]
     pub(crate) fn holds(&self, text: &str) -> bool {
-        self.0.iter().all(|test| test.holds(text))
+        all(&self.0, text, StringTest::holds)
     }
 }
 
@@ -72,10 +72,10 @@ impl StringTest {
     #[inline]
     fn holds(&self, text: &str) -> bool {
         match self {
-            Self::Is(wanted) => **wanted == *text,
-            Self::Not(unwanted) => **unwanted != *text,
-            Self::Contains(part) => text.contains(&**part),
-            Self::StartsWith(start) => text.starts_with(&**start),
+            Self::Is(wanted) => equal(wanted, text),
+            Self::Not(unwanted) => !equal(unwanted, text),
+            Self::Contains(part) => contains(text, part),
+            Self::StartsWith(start) => begins(text, start),
             Self::EndsWith(end) => text.ends_with(&**end),
             Self::In(list) => is_listed(list, text),
             Self::NotIn(list) => !is_listed(list, text),
@@ -84,12 +84,29 @@ impl StringTest {
     }
 }
 
+#[inline]
+fn equal(one: &str, other: &str) -> bool {
+    same(one.as_bytes(), other.as_bytes())
+}
+
+#[inline]
+fn begins(text: &str, start: &str) -> bool {
+    text.as_bytes().get(..start.len()).is_some_and(|beginning| same(beginning, start.as_bytes()))
+}
+
+/// Apart, so that what it needs weighs on no other test.
+#[inline(never)]
+fn contains(text: &str, part: &str) -> bool {
+    text.contains(part)
+}
+
 /// Lists up to this length are searched one by one: most entries differ in their length already.
 const LINEAR: usize = 8;
 
+#[inline]
 fn is_listed(list: &[Box<str>], text: &str) -> bool {
     if list.len() <= LINEAR {
-        return list.iter().any(|entry| **entry == *text);
+        return list.iter().any(|entry| equal(entry, text));
     }
     list.binary_search_by(|entry| (**entry).cmp(text)).is_ok()
 }
@@ -102,8 +119,6 @@ pub(crate) struct ListMatcher(Box<[ListTest]>);
 pub(crate) struct ListTest {
     relation: Relation,
     value: ClaimValue,
-    /// [`Groups::digest`] of the value.
-    digest: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,12 +132,20 @@ pub(crate) enum Relation {
 }
 
 impl ListTest {
-    pub(crate) fn new(relation: Relation, value: ClaimValue) -> Self {
-        let digest = Groups::digest(value.as_text());
-        Self { relation, value, digest }
+    pub(crate) const fn new(relation: Relation, value: ClaimValue) -> Self {
+        Self { relation, value }
     }
 
-    fn holds(&self, count: usize, has: bool) -> bool {
+    fn holds_for_claim(&self, found: Option<Found<'_>>) -> bool {
+        self.holds(found.map_or(0, Found::len), found.is_some_and(|found| found.has(&self.value)))
+    }
+
+    fn holds_for_groups(&self, groups: &Groups) -> bool {
+        self.holds(groups.len(), groups.has_value(&self.value))
+    }
+
+    #[inline]
+    const fn holds(&self, count: usize, has: bool) -> bool {
         match self.relation {
             Relation::Has => has,
             Relation::Is => count == 1 && has,
@@ -144,20 +167,26 @@ impl ListMatcher {
     /// Over a claim; a missing one is the empty list.
     #[inline]
     pub(crate) fn holds(&self, found: Option<Found<'_>>) -> bool {
-        let count = || found.map_or(0, Found::len);
-        self.0.iter().all(|test| {
-            let has = found.is_some_and(|found| found.has(&test.value));
-            test.holds(count(), has)
-        })
+        all(&self.0, found, ListTest::holds_for_claim)
     }
 
     /// Over group ids, which are strings.
     #[inline]
     pub(crate) fn holds_for_groups(&self, groups: &Groups) -> bool {
-        self.0.iter().all(|test| {
-            let text = test.value.kind() == ClaimKind::Text;
-            let has = text && groups.has_digested(test.value.as_text(), test.digest);
-            test.holds(groups.len(), has)
-        })
+        all(&self.0, groups, ListTest::holds_for_groups)
     }
+}
+
+/// Whether all tests hold. Nearly every matcher has one: more have a loop apart.
+#[inline]
+fn all<T, V: Copy>(tests: &[T], value: V, holds: impl Fn(&T, V) -> bool) -> bool {
+    match tests {
+        [test] => holds(test, value),
+        tests => each(tests, value, holds),
+    }
+}
+
+#[inline(never)]
+fn each<T, V: Copy>(tests: &[T], value: V, holds: impl Fn(&T, V) -> bool) -> bool {
+    tests.iter().all(|test| holds(test, value))
 }

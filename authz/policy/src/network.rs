@@ -27,6 +27,7 @@ impl Networks {
         self.v4.is_empty() && self.v6.is_empty()
     }
 
+    #[inline(never)]
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         match address.to_canonical() {
             IpAddr::V4(address) => within(&self.v4, address.into()),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::criterion::Criterion;
+use crate::criterion::{Criterion, RequestCriterion};
 use crate::yaml::Place;
 use crate::{Facts, Reason, Reasons, Ternary};
 
@@ -121,7 +121,8 @@ impl Program {
 
     pub(crate) fn new(rules: Box<[Rule]>, digest: [u8; 32]) -> Self {
         let program = Self { rules, digest, reads_records: false };
-        let reads_records = program.criteria().any(|criterion| matches!(criterion, Criterion::Record(_)));
+        let reads_records =
+            program.request_criteria().any(|criterion| matches!(criterion, RequestCriterion::Record(_)));
         Self { reads_records, ..program }
     }
 
@@ -142,17 +143,18 @@ impl Program {
     fn run(&self, facts: &Facts<'_>, mut tell: impl FnMut(RuleValue)) -> Decision {
         let (mut allow, mut deny) = (Any::default(), Any::default());
         for (index, rule) in self.rules.iter().enumerate() {
-            let mut any = Any::default();
-            for operator in &rule.operators {
-                let (value, reasons) = operator.find(facts);
-                any.add(value, reasons, index);
-            }
-            tell(RuleValue { index, action: rule.action, line: rule.line, value: any.value });
             let action = match rule.action {
                 Action::Allow => &mut allow,
                 Action::Deny => &mut deny,
             };
-            action.add(any.value, any.reasons, index);
+            let mut highest = Ternary::False;
+            for operator in &rule.operators {
+                let (value, reasons) = operator.find(facts);
+                // A rule is any of its operators, and an action any of its rules.
+                action.add(value, reasons, index);
+                highest = highest.max(value);
+            }
+            tell(RuleValue { index, action: rule.action, line: rule.line, value: highest });
         }
         Decision::of(&allow, &deny, facts.subject.is_some())
     }
@@ -174,26 +176,33 @@ impl Program {
     /// Whether a rule looks at who asks: without one, no sign-in can change the answer.
     #[must_use]
     pub fn asks_who(&self) -> bool {
-        self.criteria().any(Criterion::is_about_the_subject)
+        self.criteria().any(|criterion| matches!(criterion, Criterion::Subject(_)))
     }
 
     /// Whether a rule looks at the client certificate.
     #[must_use]
     pub fn reads_client_certificate(&self) -> bool {
-        self.criteria()
-            .any(|criterion| matches!(criterion, Criterion::ClientCertificate(_) | Criterion::InvalidClientCertificate))
+        use RequestCriterion::{ClientCertificate, InvalidClientCertificate};
+        self.request_criteria().any(|criterion| matches!(criterion, ClientCertificate(_) | InvalidClientCertificate))
     }
 
     /// Whether a rule looks at the tool that an MCP request calls.
     #[must_use]
     pub fn reads_mcp_tool(&self) -> bool {
-        self.criteria().any(|criterion| matches!(criterion, Criterion::McpTool(_)))
+        self.request_criteria().any(|criterion| matches!(criterion, RequestCriterion::McpTool(_)))
     }
 
     /// Whether a rule looks at external data.
     #[must_use]
     pub const fn reads_records(&self) -> bool {
         self.reads_records
+    }
+
+    fn request_criteria(&self) -> impl Iterator<Item = &RequestCriterion> {
+        self.criteria().filter_map(|criterion| match criterion {
+            Criterion::Request(criterion) => Some(criterion),
+            Criterion::Subject(_) => None,
+        })
     }
 
     fn criteria(&self) -> impl Iterator<Item = &Criterion> {
@@ -217,7 +226,7 @@ impl Rule {
 impl Operator {
     /// Kleene's conjunction or disjunction over the members, inverted for `not` and `nor`, with the reasons
     /// of the members that share the value.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn find(&self, facts: &Facts<'_>) -> (Ternary, Reasons) {
         let (all, inverted) = self.kind.parts();
         let mut tally = Tally::default();
@@ -291,27 +300,27 @@ const fn first_of([one, other, last]: [(Ternary, Reasons); 3]) -> (Ternary, Reas
     }
 }
 
-/// A disjunction as its members come: the highest value so far, with the reasons and the first place of the
-/// members that have it.
+/// A disjunction as its members come: the highest value so far, with the reasons of the members that have it, and
+/// the rule of the first of them that is not false.
 #[derive(Clone, Copy, Default)]
 struct Any {
     value: Ternary,
     reasons: Reasons,
-    first: Option<usize>,
+    first: usize,
 }
 
 impl Any {
     #[inline]
-    fn add(&mut self, value: Ternary, reasons: Reasons, index: usize) {
-        if value > self.value || self.first.is_none() {
-            *self = Self { value, reasons, first: Some(index) };
+    fn add(&mut self, value: Ternary, reasons: Reasons, rule: usize) {
+        if value > self.value {
+            *self = Self { value, reasons, first: rule };
         } else if value == self.value {
             self.reasons = self.reasons.union(reasons);
         }
     }
 
     fn place(&self) -> Option<u16> {
-        self.first.and_then(|index| u16::try_from(index).ok())
+        u16::try_from(self.first).ok()
     }
 }
 

@@ -39,6 +39,7 @@ pub(crate) enum Comparison {
 
 impl RecordMatcher {
     /// An id is looked up; without one every record of the type is, and none of another.
+    #[inline(never)]
     pub(crate) fn holds(&self, records: &Records) -> bool {
         let Self { kind, id, exists, field } = self;
         let found = match id {

@@ -44,6 +44,7 @@ impl DateRange {
 }
 
 impl Weekdays {
+    #[inline(never)]
     pub(crate) fn holds(&self, now: Timestamp) -> bool {
         local(&self.zone, now).is_some_and(|time| self.days & bit(time.weekday()) != 0)
     }
@@ -58,6 +59,7 @@ impl TimeRange {
         }
     }
 
+    #[inline(never)]
     pub(crate) fn holds(&self, now: Timestamp) -> bool {
         let Some(local) = local(&self.zone, now) else { return false };
         let time = millis(local.hour(), local.minute(), local.second(), local.millisecond());

@@ -1,10 +1,12 @@
 //! How claims lie in memory: the names apart, for everybody who has the same ones, and of each session no more than
 //! its values' text and where each of them ends.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::value::digest;
 use super::{ClaimKind, ClaimRef, Claims};
+use crate::{digest_table, same};
 
 /// Lists up to this length are searched one by one.
 pub(super) const LINEAR: usize = 8;
@@ -22,40 +24,53 @@ pub(super) struct Entry<'a> {
 /// The names of a session's claims and how many values each has: what sessions of one provider have in common.
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Names {
-    /// The digest of each name, ascending: a look-up reads one or two cache lines of these.
-    pub(super) digests: Box<[u32]>,
+    /// The places of names by their digests.
+    pub(super) table: Box<[u32]>,
     claims: Box<[Claim]>,
     text: Box<str>,
 }
 
-/// One name, in the order of digests, then names; no name twice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// One name, in the order of names; no name twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Claim {
-    /// Where the name ends in the names' text; it begins where the one before ends.
+    /// Where the name stands in the names' text.
+    start: u32,
     end: u32,
     /// The slot of the first value, and how many there are.
     pub(super) first: u32,
     pub(super) count: u32,
     /// Whether the token held a list, which [`Claims::to_json`] gives back as one.
     pub(super) list: bool,
-    /// Where the index of a long list begins among the slots: digest and place of each value, ordered.
-    pub(super) index: Option<u32>,
+    /// Where the table of a long list begins among the slots: the places of values by their digests.
+    pub(super) table: Option<u32>,
+}
+
+impl Claim {
+    /// One without any value.
+    pub(super) const NONE: Self = Self { start: 0, end: 0, first: 0, count: 0, list: false, table: None };
 }
 
 impl Names {
-    pub(super) fn claim(&self, place: usize) -> Option<(&str, Claim)> {
-        let claim = *self.claims.get(place)?;
-        let start = place.checked_sub(1).and_then(|before| self.claims.get(before)).map_or(0, |before| before.end);
-        Some((self.text.get(range(start, claim.end)?)?, claim))
+    #[inline]
+    pub(super) fn claim(&self, place: usize) -> Option<&Claim> {
+        self.claims.get(place)
     }
 
-    /// The claim at `place`, if that is its name.
+    pub(super) fn name(&self, place: usize) -> Option<&str> {
+        self.text.get(self.range(place)?)
+    }
+
+    /// Whether the claim at `place` has that name.
     #[inline]
-    pub(super) fn claim_called(&self, place: usize, name: &str) -> Option<Claim> {
+    pub(super) fn is_called(&self, place: usize, name: &str) -> bool {
+        let own = self.range(place).and_then(|range| self.text.as_bytes().get(range));
+        own.is_some_and(|own| same(own, name.as_bytes()))
+    }
+
+    #[inline]
+    fn range(&self, place: usize) -> Option<Range<usize>> {
         let claim = self.claims.get(place)?;
-        let before = place.checked_sub(1).and_then(|before| self.claims.get(before));
-        let own = range(before.map_or(0, |before| before.end), claim.end)?;
-        (self.text.as_bytes().get(own)? == name.as_bytes()).then_some(*claim)
+        range(claim.start, claim.end)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -65,8 +80,7 @@ impl Names {
 
 /// Lays claims out; of two with the same name, the later one stays.
 pub(super) fn lay_out(mut entries: Vec<Entry<'_>>) -> Claims {
-    let key = |entry: &Entry<'_>| digest(ClaimKind::Text, entry.name);
-    entries.sort_by(|a, b| (key(a), a.name).cmp(&(key(b), b.name)));
+    entries.sort_by(|a, b| a.name.cmp(b.name));
     // Sorting keeps the order of equal names.
     entries.reverse();
     entries.dedup_by(|a, b| a.name == b.name);
@@ -74,25 +88,23 @@ pub(super) fn lay_out(mut entries: Vec<Entry<'_>>) -> Claims {
     let (mut names, mut text) = (String::new(), String::new());
     let (mut claims, mut slots): (Vec<Claim>, Vec<u32>) = (Vec::with_capacity(entries.len()), Vec::new());
     for Entry { name, list, values } in &entries {
+        let start = number(names.len());
         names.push_str(name);
         let (first, count) = (number(slots.len()), number(values.len()));
         for value in values {
             text.push_str(value.as_text());
             slots.push(slot(value.kind(), text.len()));
         }
-        claims.push(Claim { end: number(names.len()), first, count, list: *list, index: None });
+        claims.push(Claim { start, end: number(names.len()), first, count, list: *list, table: None });
     }
     for (claim, Entry { values, .. }) in claims.iter_mut().zip(&entries) {
         if values.len() > LINEAR {
-            claim.index = Some(number(slots.len()));
-            let places = 0..number(values.len());
-            let mut index: Vec<(u32, u32)> = values.iter().map(|value| value.digest()).zip(places).collect();
-            index.sort_unstable();
-            slots.extend(index.into_iter().flat_map(|(digest, place)| [digest, place]));
+            claim.table = Some(number(slots.len()));
+            slots.extend(digest_table::table(values.iter().map(|value| value.digest())));
         }
     }
-    let digests = entries.iter().map(key).collect();
-    let names = Names { digests, claims: claims.into(), text: names.into() };
+    let table = digest_table::table(entries.iter().map(|entry| digest(ClaimKind::Text, entry.name)));
+    let names = Names { table: table.into(), claims: claims.into(), text: names.into() };
     Claims { names: Arc::new(names), slots: slots.into(), text: text.into() }
 }
 
@@ -123,7 +135,7 @@ pub(super) const fn end_of(slot: u32) -> u32 {
 
 /// The bytes between two offsets.
 #[inline]
-pub(super) fn range(start: u32, end: u32) -> Option<std::ops::Range<usize>> {
+pub(super) fn range(start: u32, end: u32) -> Option<Range<usize>> {
     Some(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
 }
 

@@ -122,7 +122,7 @@ impl ClaimValue {
     }
 
     #[inline]
-    pub(super) fn digest(&self) -> u32 {
+    pub(crate) fn digest(&self) -> u32 {
         self.digest
     }
 
@@ -185,7 +185,7 @@ fn exact_number(canonical: &str) -> Option<Value> {
 
 /// FNV-1a over kind and text. It only orders; equality is always decided by the text, so a
 /// collision somebody provokes costs a comparison and decides nothing.
-pub(super) fn digest(kind: ClaimKind, text: &str) -> u32 {
+pub(crate) fn digest(kind: ClaimKind, text: &str) -> u32 {
     let start = 0x811c_9dc5_u32 ^ u32::from(kind as u8);
     text.bytes().fold(start, |digest, byte| (digest ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 
 use crate::Diagnostic;
-use crate::criterion::{Approval, Criterion, DeviceMatcher, Path, SubjectCriterion};
+use crate::criterion::{Approval, ClaimMatcher, Criterion, DeviceMatcher, Path, RequestCriterion, SubjectCriterion};
 use crate::diagnostic::suggestion;
 use crate::network::{self, Networks};
 use crate::program::Source;
@@ -61,48 +61,49 @@ impl Compiler<'_> {
     pub(super) fn criterion(&mut self, entry: &Entry) -> Result<Criterion, Diagnostic> {
         let (name, path) = entry.key.split_once('/').map_or((&*entry.key, None), |(name, path)| (name, Some(path)));
         let value = &entry.value;
-        let criterion = match name {
-            "accept" => Criterion::Accept,
-            "reject" => Criterion::Reject,
-            "authenticated_user" => Criterion::Subject(SubjectCriterion::Authenticated),
-            "user" => Criterion::Subject(SubjectCriterion::User(self.string_matcher(value, Literals::Any)?)),
+        let criterion: Criterion = match name {
+            "accept" => RequestCriterion::Accept.into(),
+            "reject" => RequestCriterion::Reject.into(),
+            "authenticated_user" => SubjectCriterion::Authenticated.into(),
+            "user" => SubjectCriterion::User(self.string_matcher(value, Literals::Any)?).into(),
             "email" => {
                 self.look_at_addresses(value);
-                Criterion::Subject(SubjectCriterion::Email(self.string_matcher(value, Literals::Any)?))
+                SubjectCriterion::Email(self.string_matcher(value, Literals::Any)?).into()
             }
             "domain" => {
                 self.look_at_domains(value);
-                Criterion::Subject(SubjectCriterion::Domain(self.string_matcher(value, Literals::Text)?))
+                SubjectCriterion::Domain(self.string_matcher(value, Literals::Text)?).into()
             }
             "claim" => {
                 if path.unwrap_or_default().is_empty() {
                     let key = Node::new(Kind::Null, entry.key_span);
                     self.warn(&key, "`claim` without a name reads the claim named \"\"", "write `claim/NAME`");
                 }
-                Criterion::Subject(SubjectCriterion::Claim(
-                    Path::new(path.unwrap_or_default()),
-                    self.list_matcher(value)?,
-                ))
+                let path = Path::new(path.unwrap_or_default());
+                let matcher = ClaimMatcher { path, values: self.list_matcher(value)? };
+                SubjectCriterion::Claim(Box::new(matcher)).into()
             }
-            "groups" => Criterion::Subject(SubjectCriterion::Groups(self.list_matcher(value)?)),
-            "device" => Criterion::Subject(SubjectCriterion::Device(self.device(entry)?)),
-            "client_certificate" => Criterion::ClientCertificate(Box::new(certificates::matcher(self, entry)?)),
-            "invalid_client_certificate" => Criterion::InvalidClientCertificate,
-            "source_ip" => Criterion::SourceIp(self.networks(value)?),
+            "groups" => SubjectCriterion::Groups(self.list_matcher(value)?).into(),
+            "device" => SubjectCriterion::Device(Box::new(self.device(entry)?)).into(),
+            "client_certificate" => {
+                RequestCriterion::ClientCertificate(Box::new(certificates::matcher(self, entry)?)).into()
+            }
+            "invalid_client_certificate" => RequestCriterion::InvalidClientCertificate.into(),
+            "source_ip" => RequestCriterion::SourceIp(Box::new(self.networks(value)?)).into(),
             "http_method" => {
                 requests::look_at_methods(self, value);
-                Criterion::HttpMethod(self.string_matcher(value, Literals::Any)?)
+                RequestCriterion::HttpMethod(self.string_matcher(value, Literals::Any)?).into()
             }
             "http_path" => {
                 requests::look_at_paths(self, value);
-                Criterion::HttpPath(self.string_matcher(value, Literals::Any)?)
+                RequestCriterion::HttpPath(self.string_matcher(value, Literals::Any)?).into()
             }
-            "cors_preflight" => Criterion::CorsPreflight,
-            "mcp_tool" => Criterion::McpTool(self.string_matcher(value, Literals::Any)?),
-            "date" => Criterion::Date(times::date(entry)?),
-            "day_of_week" => Criterion::DayOfWeek(times::day_of_week(entry)?),
-            "time_of_day" => Criterion::TimeOfDay(Box::new(times::time_of_day(entry)?)),
-            "record" => Criterion::Record(Box::new(self.record(entry)?)),
+            "cors_preflight" => RequestCriterion::CorsPreflight.into(),
+            "mcp_tool" => RequestCriterion::McpTool(self.string_matcher(value, Literals::Any)?).into(),
+            "date" => RequestCriterion::Date(Box::new(times::date(entry)?)).into(),
+            "day_of_week" => RequestCriterion::DayOfWeek(times::day_of_week(entry)?).into(),
+            "time_of_day" => RequestCriterion::TimeOfDay(Box::new(times::time_of_day(entry)?)).into(),
+            "record" => RequestCriterion::Record(Box::new(self.record(entry)?)).into(),
             unknown => return Err(unknown_criterion(unknown, entry)),
         };
         if let (Some(path), true) = (path, name != "claim") {

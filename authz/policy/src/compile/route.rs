@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::Diagnostic;
-use crate::criterion::{Criterion, Path, SubjectCriterion};
+use crate::criterion::{ClaimMatcher, Criterion, Path, RequestCriterion, SubjectCriterion};
 use crate::matcher::{StringMatcher, StringTest};
 use crate::program::{Action, Operator, OperatorKind, Rule, Source};
 use crate::yaml::{Entry, Kind, Node};
@@ -121,7 +121,7 @@ impl Compiler<'_> {
         let line = source.place.line;
         self.digest.open("deny invalid_client_certificate");
         self.digest.close();
-        let criteria = Box::from([Criterion::InvalidClientCertificate]);
+        let criteria = Box::from([RequestCriterion::InvalidClientCertificate.into()]);
         let operator = Operator { kind: OperatorKind::Or, criteria, sources: Box::from([source]) };
         self.rules.push(Rule { action: Action::Deny, line, operators: Box::from([operator]) });
         self
@@ -158,13 +158,13 @@ impl<'a> Shorthand<'a> {
         let before = self.criteria.len();
         match &*entry.key {
             "allow_public_unauthenticated_access" => {
-                self.public = self.flag(entry, Criterion::Accept)?;
+                self.public = self.flag(entry, RequestCriterion::Accept)?;
             }
             PREFLIGHT_KEY => {
-                self.flag(entry, Criterion::CorsPreflight)?;
+                self.flag(entry, RequestCriterion::CorsPreflight)?;
             }
             "allow_any_authenticated_user" => {
-                self.any_user = self.flag(entry, Criterion::Subject(SubjectCriterion::Authenticated))?;
+                self.any_user = self.flag(entry, SubjectCriterion::Authenticated)?;
             }
             "allowed_users" => {
                 self.users = Some(entry);
@@ -201,13 +201,13 @@ impl<'a> Shorthand<'a> {
     }
 
     fn add(&mut self, criterion: SubjectCriterion) {
-        self.criteria.push(Criterion::Subject(criterion));
+        self.criteria.push(criterion.into());
     }
 
-    fn flag(&mut self, entry: &'a Entry, criterion: Criterion) -> Result<Option<&'a Entry>, Diagnostic> {
+    fn flag(&mut self, entry: &'a Entry, criterion: impl Into<Criterion>) -> Result<Option<&'a Entry>, Diagnostic> {
         match entry.value.as_boolean() {
             Some(true) => {
-                self.criteria.push(criterion);
+                self.criteria.push(criterion.into());
                 Ok(Some(entry))
             }
             Some(false) => Ok(None),
@@ -236,7 +236,8 @@ impl<'a> Shorthand<'a> {
                 compiler.warn(&entry.value, format!("no value of `{name}` is allowed"), "add one or remove the claim");
             }
             for value in values {
-                self.add(SubjectCriterion::Claim(Path::new(&name), compiler.list_matcher(value)?));
+                let values = compiler.list_matcher(value)?;
+                self.add(SubjectCriterion::Claim(Box::new(ClaimMatcher { path: Path::new(&name), values })));
             }
         }
         Ok(())

@@ -1,0 +1,100 @@
+//! Places by a 32-bit digest: open addressing over a slice of numbers.
+//!
+//! An entry is a place, counted from 1, in its low bits, and what a digest has above them; the digest's own low bits
+//! say where to look first. So four bytes know a place and nearly all of its digest, and a look-up reads one or two.
+
+/// How many numbers a table of so many places has: a power of two, at most half of them full.
+pub(crate) fn size(places: usize) -> usize {
+    places.saturating_mul(2).max(1).next_power_of_two()
+}
+
+/// The table of the places whose digests these are, in their order.
+pub(crate) fn table(digests: impl ExactSizeIterator<Item = u32>) -> Vec<u32> {
+    let mut table = vec![0; size(digests.len())];
+    let mask = u32::try_from(table.len()).unwrap_or_default().wrapping_sub(1);
+    for (entry, digest) in (1..).zip(digests) {
+        let mut at = digest;
+        while let Some(slot) = table.get_mut(index(at & mask)) {
+            if *slot == 0 {
+                *slot = (digest & !mask) | entry;
+                break;
+            }
+            at = at.wrapping_add(1);
+        }
+    }
+    table
+}
+
+/// The first place with this digest, or with one that this table cannot tell from it, that `is_it` takes.
+#[inline]
+pub(crate) fn find(table: &[u32], digest: u32, is_it: impl Fn(usize) -> bool) -> Option<usize> {
+    let place = place_from(table, digest, &mut index(digest))?;
+    if is_it(place) { Some(place) } else { find_among_same(table, digest, is_it) }
+}
+
+/// Where digests collide: apart, since what the loop needs would weigh on every look-up.
+#[cold]
+fn find_among_same(table: &[u32], digest: u32, is_it: impl Fn(usize) -> bool) -> Option<usize> {
+    let mut at = index(digest);
+    loop {
+        let place = place_from(table, digest, &mut at)?;
+        if is_it(place) {
+            return Some(place);
+        }
+    }
+}
+
+/// The next place with this digest as far as the table can tell.
+#[inline]
+fn place_from(table: &[u32], digest: u32, at: &mut usize) -> Option<usize> {
+    let (mask, digest) = (table.len().wrapping_sub(1), index(digest));
+    // Some are empty, so there is an end.
+    loop {
+        let entry = index(*table.get(*at & mask)?);
+        *at = at.wrapping_add(1);
+        if (entry ^ digest) & !mask == 0 || entry == 0 {
+            return (entry & mask).checked_sub(1);
+        }
+    }
+}
+
+#[inline]
+fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{find, size, table};
+
+    #[test]
+    fn every_place_is_found_by_its_digest_and_no_other() {
+        let even: Vec<u32> = (0..150).map(|number: u32| number.wrapping_mul(0x9e37_79b9)).collect();
+        let low: Vec<u32> = (0..150).collect();
+        let high: Vec<u32> = (0..150).map(|number| u32::MAX - number).collect();
+        let same_start: Vec<u32> = (0..150).map(|number| number << 16).collect();
+        for digests in [even, low, high, same_start, vec![], vec![0], vec![u32::MAX], vec![5, 9]] {
+            let table = table(digests.iter().copied());
+            for (place, digest) in digests.iter().enumerate() {
+                assert_eq!(find(&table, *digest, |found| found == place), Some(place), "{digest} in {digests:?}");
+                let absent = digest ^ 0x0100_0000;
+                assert!(digests.contains(&absent) || find(&table, absent, |_| true).is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn places_of_one_digest_come_in_their_order() {
+        let table = table([7; 20].into_iter());
+        for last in 0..20 {
+            assert_eq!(find(&table, 7, |place| place >= last), Some(last));
+        }
+        assert_eq!(find(&table, 7, |_| false), None);
+    }
+
+    #[test]
+    fn a_table_has_room() {
+        assert!((0..1000).all(|places| size(places) > places && table(vec![3; places].into_iter()).contains(&0)));
+        assert_eq!(find(&[], 7, |_| true), None);
+    }
+}
