@@ -98,6 +98,7 @@ fn to_pass(record: &DecisionRecord, explained: Option<Explained>, now: &Snapshot
         ("no_route", _) => Why::NoRoute,
         ("encoded_slash", _) => Why::EncodedSlash,
         ("unavailable", _) => return vec!["ask again: the session could not be looked up".to_owned()],
+        ("records_unknown", _) => return vec!["ask again: the external data could not be looked up".to_owned()],
         (_, Some(missing)) => Why::Lacks(missing),
         (_, None) => Why::Policy,
     };

@@ -21,13 +21,14 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// (`fresh_account` of the sealed request); it is offered where another account could help.
 ///
 /// 403 for what the policy forbids, 404 where no route serves the host and path, 400 for an encoded slash,
-/// 503 where a session cannot be looked up, 495 for want of a valid client certificate. `X-…-Intercepted-Response: true` marks all of them.
+/// 503 where a session or external data cannot be looked up, 495 for want of a valid client certificate. `X-…-Intercepted-Response: true` marks all of them.
 #[must_use]
 pub fn refuse(caller: &Caller<'_>, refusal: &Refusal, switch_account_url: Option<&str>) -> Response<Bytes> {
     match refusal.cause {
         RefusalCause::NoRoute => no_route(caller),
         RefusalCause::EncodedSlash => fault::encoded_slash(caller),
-        RefusalCause::Unavailable => session_unknown(caller),
+        RefusalCause::Unavailable => unknown(caller, &Unknown::SESSION),
+        RefusalCause::RecordsUnknown => unknown(caller, &Unknown::RECORDS),
         RefusalCause::ClientCertificate(fault) => certificate_wanted(caller, fault),
         RefusalCause::Forbidden => denied(caller, refusal, switch_account_url, Denied::FORBIDDEN),
         RefusalCause::NeedUnmet => denied(caller, refusal, switch_account_url, Denied::NEED_UNMET),
@@ -164,15 +165,35 @@ fn no_route(caller: &Caller<'_>) -> Response<Bytes> {
     .answer(caller)
 }
 
-fn session_unknown(caller: &Caller<'_>) -> Response<Bytes> {
+/// The words of a 503.
+struct Unknown {
+    kind: &'static str,
+    title: &'static str,
+    detail: &'static str,
+}
+
+impl Unknown {
+    const SESSION: Self = Self {
+        kind: "session-unavailable",
+        title: "Your session can’t be checked right now",
+        detail: "The service that keeps track of who is signed in does not answer. You have not been signed out.",
+    };
+    const RECORDS: Self = Self {
+        kind: "records-unavailable",
+        title: "Your access can’t be checked right now",
+        detail: "The rules of this page look something up that is not available at the moment. You have not been \
+                 signed out.",
+    };
+}
+
+fn unknown(caller: &Caller<'_>, Unknown { kind, title, detail }: &Unknown) -> Response<Bytes> {
     Notice {
         status: StatusCode::SERVICE_UNAVAILABLE,
         grpc: grpc::Status::Unavailable,
-        kind: "session-unavailable",
+        kind,
         label: "Temporarily unavailable",
-        title: "Your session can’t be checked right now".into(),
-        detail: "The service that keeps track of who is signed in does not answer. You have not been signed out."
-            .into(),
+        title: (*title).into(),
+        detail: (*detail).into(),
         advice: Some("Wait a moment before you try again.".into()),
         more: More { retry_after: Some(RETRY_AFTER), actions: Action::again(caller), ..More::default() },
     }

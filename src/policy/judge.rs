@@ -176,7 +176,8 @@ fn explained(verdict: &Verdict, route: Arc<Route>, view: &RequestView<'_>, ask: 
             RefusalCause::Forbidden
             | RefusalCause::ClientCertificate(_)
             | RefusalCause::NeedUnmet
-            | RefusalCause::Unavailable => (Outcome::Deny, Why::Policy),
+            | RefusalCause::Unavailable
+            | RefusalCause::RecordsUnknown => (Outcome::Deny, Why::Policy),
         },
     };
     let reading = reading(ask, view, &route);

@@ -213,17 +213,18 @@ impl Asked<'_> {
     /// One decision of a route's policy, live or on trial: the table of design §3.
     pub(crate) fn judge(&self, (route, policy): (&Route, &Program), request: &Request<'_>) -> Judgement {
         let Self { view: _, standing, now, records } = *self;
+        let lacks_records = records.is_none() && policy.reads_records();
         let decide = |session: Option<&Session>| {
             let subject = session.map(|session| &session.subject);
             let mut decision = policy.decide(&Facts { now, request: *request, subject, records });
             // What is unknown of the request itself or of external data, no sign-in tells.
-            let blind = || request.mcp_tool == McpTool::Unread || (records.is_none() && policy.reads_records());
-            if decision.challenge && blind() && !policy.asks_who() {
+            let blind = request.mcp_tool == McpTool::Unread || lacks_records;
+            if decision.challenge && blind && !policy.asks_who() {
                 decision.challenge = false;
             }
             decision
         };
-        match standing {
+        let judgement = match standing {
             Standing::Live(session) => match Lack::of(route, session, now) {
                 None => judge_subject(decide(Some(session))),
                 // Another subject may come of the sign-in, so this one's rights say nothing.
@@ -241,7 +242,8 @@ impl Asked<'_> {
                 }
                 judgement => judgement,
             },
-        }
+        };
+        if lacks_records { judgement.for_want_of_records() } else { judgement }
     }
 }
 
@@ -252,6 +254,21 @@ pub(crate) struct Judgement {
 }
 
 impl Judgement {
+    /// Of a policy that reads external data, which is not known: a refusal that it could change says so.
+    fn for_want_of_records(self) -> Self {
+        let Self { outcome, decision } = self;
+        let is_open = decision.deny != Ternary::True && decision.allow != Ternary::False;
+        let outcome = match outcome {
+            Outcome::Refuse(RefusalCause::Forbidden)
+                if is_open && decision.reasons.contains(Reason::RecordUnauthorized) =>
+            {
+                Outcome::Refuse(RefusalCause::RecordsUnknown)
+            }
+            outcome => outcome,
+        };
+        Self { outcome, decision }
+    }
+
     fn stricter(self, other: Self) -> Self {
         if other.outcome.strictness() > self.outcome.strictness() { other } else { self }
     }

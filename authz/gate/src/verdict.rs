@@ -135,6 +135,8 @@ pub enum RefusalCause {
     NeedUnmet,
     /// Whether it is permitted hangs on a session that cannot be looked up now.
     Unavailable,
+    /// Whether it is permitted hangs on external data that is not known now.
+    RecordsUnknown,
 }
 
 impl Verdict {
@@ -251,6 +253,7 @@ impl RefusalCause {
             Self::ClientCertificate(_) => "client_certificate",
             Self::NeedUnmet => "need_unmet",
             Self::Unavailable => "unavailable",
+            Self::RecordsUnknown => "records_unknown",
         }
     }
 }

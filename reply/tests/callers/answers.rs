@@ -78,6 +78,7 @@ fn refusals_have_their_statuses() {
         (RefusalCause::ClientCertificate(CertificateFault::Revoked), 495, "client-certificate-revoked"),
         (RefusalCause::ClientCertificate(CertificateFault::Name), 495, "client-certificate-not-accepted"),
         (RefusalCause::Unavailable, 503, "session-unavailable"),
+        (RefusalCause::RecordsUnknown, 503, "records-unavailable"),
     ];
     for (cause, status, kind) in cases {
         let refusal = refusal(cause, Some(alice()), &[]);

@@ -57,6 +57,7 @@ fn pages() -> Vec<(&'static str, Answer)> {
         ("client-certificate-missing", refuse(&person, &refusal(missing, None, &[]), None)),
         ("client-certificate-expired", refuse(&person, &refusal(expired, None, &[]), None)),
         ("session-unavailable", refuse(&person, &refusal(RefusalCause::Unavailable, None, &[]), None)),
+        ("records-unavailable", refuse(&person, &refusal(RefusalCause::RecordsUnknown, None, &[]), None)),
         ("encoded-slash", refuse(&person, &refusal(RefusalCause::EncodedSlash, None, &[]), None)),
         ("malformed", malformed(&person, &Malformed::PathEncoding)),
         ("misdirected", malformed(&person, &Malformed::Misdirected)),

@@ -74,12 +74,14 @@ fn external_data_that_nobody_holds_is_denied_and_nobody_is_sent_to_sign_in_for_i
     let known = "allow: {and: [{domain: corp.test}, {record: {type: hr, field: country, in: [DE]}}]}";
     let beside = "allow: {or: [{domain: corp.test}, {record: {type: hr, field: country, in: [DE]}}]}";
     for (text, presented, expected) in [
-        (open, &Presented::Anonymous, "refuse Forbidden"),
-        (open, &kim, "refuse Forbidden as kim"),
-        (missing, &kim, "refuse Forbidden as kim"),
+        (open, &Presented::Anonymous, "refuse RecordsUnknown"),
+        (open, &kim, "refuse RecordsUnknown as kim"),
+        (missing, &kim, "refuse RecordsUnknown as kim"),
         (known, &Presented::Anonymous, "challenge Subject"),
-        (known, &kim, "refuse Forbidden as kim"),
+        (known, &kim, "refuse RecordsUnknown as kim"),
         (beside, &kim, "forward as kim"),
+        // Where the records could not change it, they are not what is missing.
+        (known, &signed_in(session("kim@other.test", "{}")), "refuse Forbidden as kim"),
     ] {
         assert_eq!(asked(text, &Method::GET, presented), expected, "{text}");
     }
