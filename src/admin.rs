@@ -54,6 +54,7 @@ impl Admin {
                 None => elsewhere(),
             },
             (&Method::POST, "/records/list" | "/records/delete") => self.records(&path, body).await,
+            (&Method::POST, "/decisions/list") => self.decisions(body).await,
             (&Method::GET, path) => match path.strip_prefix("/decisions/") {
                 Some(request_id) => self.explain(request_id),
                 None => refusal(StatusCode::NOT_FOUND, "no such resource"),
@@ -130,6 +131,16 @@ impl Admin {
             "/records/list" => records::admin::list(operator, order).await,
             _ => records::admin::delete(operator, order).await,
         })
+    }
+
+    async fn decisions(&self, body: Incoming) -> Answer {
+        let wanted =
+            read(body).await.and_then(|wanted| serde_json::from_value(wanted).map_err(|error| error.to_string()));
+        match wanted.map(|wanted| self.house.decisions(&wanted)) {
+            Ok(Some(decisions)) => json_answer(StatusCode::OK, &decisions),
+            Ok(None) => refusal(StatusCode::NOT_FOUND, "this process does not run the proxy; ask the one that does"),
+            Err(message) => refusal(StatusCode::BAD_REQUEST, &message),
+        }
     }
 
     fn explain(&self, request_id: &str) -> Answer {

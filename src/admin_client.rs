@@ -1,4 +1,4 @@
-//! Talks to a running process over its admin socket: `status`, `explain`, `reload`, `sessions`, `records`.
+//! Talks to a running process over its admin socket: `status`, `explain`, `decisions`, `reload`, `sessions`, `records`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

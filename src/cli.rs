@@ -28,6 +28,9 @@ pub(crate) enum Command {
     /// Say why a request was permitted or denied, by the request id of its answer; or what would become of one that
     /// nobody sent.
     Explain(Box<Explain>),
+    /// List the last decisions of a running process: who asked for what, what came of it, and what a shadow policy
+    /// would have made of it.
+    Decisions(Decisions),
     /// Have a running process read its configuration again, now.
     Reload(Admin),
     /// List and end sessions.
@@ -149,6 +152,32 @@ pub(crate) struct Explain {
     #[command(flatten)]
     pub(crate) admin: Admin,
     /// The whole record as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `decisions`.
+#[derive(Args, Debug)]
+pub(crate) struct Decisions {
+    /// Only what came to this: permit, challenge, refuse, malformed, own, sign_in or aborted.
+    #[arg(long, value_name = "WORD", value_parser = ["permit", "challenge", "refuse", "malformed", "own", "sign_in", "aborted"])]
+    pub(crate) decision: Option<String>,
+    /// Only those of the route with this name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) route: Option<String>,
+    /// Only those of a user, by id or e-mail address.
+    #[arg(long)]
+    pub(crate) user: Option<String>,
+    /// Only those of which the route's shadow policy would have made something else.
+    #[arg(long)]
+    pub(crate) shadow: bool,
+    /// How many: the newest.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=crate::decisions::MAX_LISTED as u64))]
+    pub(crate) limit: usize,
+    /// Which process; it must run the proxy.
+    #[command(flatten)]
+    pub(crate) admin: Admin,
+    /// The whole records, one JSON object a line.
     #[arg(long)]
     pub(crate) json: bool,
 }

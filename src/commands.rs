@@ -9,9 +9,10 @@ use portcullis_identity::SystemClock;
 use portcullis_policy::eval;
 use serde_json::json;
 
-use crate::cli::{Admin, Cli, Command, EndSessions, Explain, ListSessions, Policy, Sessions, Status};
+use crate::cli::{Admin, Cli, Command, Decisions, EndSessions, Explain, ListSessions, Policy, Sessions, Status};
+use crate::decisions::Wanted;
 use crate::terminal::{note, say};
-use crate::{admin_client, check, demo, explain, keys_command, migrate, policy, records, run, status};
+use crate::{admin_client, check, decisions, demo, explain, keys_command, migrate, policy, records, run, status};
 
 /// Does what the command line asks for.
 ///
@@ -26,6 +27,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<ExitCode> {
         }
         Command::Status(options) => return client()?.block_on(show_status(options)),
         Command::Explain(options) => return explain_request(*options),
+        Command::Decisions(options) => return client()?.block_on(list_decisions(options)),
         Command::Reload(options) => return client()?.block_on(reload(options)),
         Command::Sessions(Sessions::End(options)) => return client()?.block_on(end_sessions(options)),
         Command::Sessions(Sessions::List(options)) => return client()?.block_on(list_sessions(options)),
@@ -92,6 +94,18 @@ fn explain_request(options: Explain) -> Result<ExitCode> {
 async fn show_decision(request_id: &str, admin: Admin, json: bool) -> Result<ExitCode> {
     let reply = ask(&admin, Method::GET, &format!("/decisions/{request_id}"), None).await?;
     say(&if json { format!("{:#}", reply.body) } else { explain::text(&reply.body) });
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list_decisions(options: Decisions) -> Result<ExitCode> {
+    let Decisions { decision, route, user, shadow, limit, admin, json } = options;
+    let wanted = json!(Wanted { decision, route, user, shadow, limit });
+    let list = ask(&admin, Method::POST, "/decisions/list", Some(&wanted)).await?.body;
+    if json {
+        list.as_array().into_iter().flatten().for_each(|record| say(&record.to_string()));
+    } else {
+        say(&decisions::text(&list));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

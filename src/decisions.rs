@@ -1,6 +1,8 @@
 //! Decision records as JSON: what was asked, what decided, and every fact it read. For the operator alone: they hold
 //! claims, so they go to the admin socket and to the decision sink, never into a log.
 
+mod list;
+
 use portcullis_gate::{Shadowed, Snapshot};
 use portcullis_identity::Records;
 use portcullis_policy::ExplainedRule;
@@ -8,6 +10,7 @@ use portcullis_proxy::{DecisionRecord, Explained};
 use serde_json::{Value, json};
 
 use crate::policy::{Door, Judged, Outcome, Why, changes};
+pub(crate) use list::{MAX_LISTED, Wanted, text};
 
 /// A record with the facts its decision read: a line of the decision sink.
 pub(crate) fn json(record: &DecisionRecord) -> Value {

@@ -55,7 +55,7 @@ fn texts<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a str> {
 }
 
 /// When, as RFC 3339 writes it.
-fn instant(record: &Value) -> String {
+pub(crate) fn instant(record: &Value) -> String {
     let millis = record.get("at").and_then(Value::as_i64);
     let instant = millis.and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
     instant.map_or_else(|| "-".to_owned(), |instant| instant.to_string())

@@ -7,6 +7,7 @@ use portcullis_oidc::ProviderStatus;
 use portcullis_proxy::UnhealthyUpstream;
 use serde_json::{Value, json};
 
+use crate::decisions::Wanted;
 use crate::house::{House, ProxyRoom};
 use crate::{certificates, decisions};
 
@@ -61,6 +62,12 @@ impl House {
     /// The session that the list shows as `shown`, if this process runs the broker.
     pub(crate) fn shown_session(&self, shown: &str) -> Option<SessionKey> {
         self.store.as_ref()?.shown(shown)
+    }
+
+    /// The last decisions, those that are wanted, oldest first, as JSON; `None`: this process does not run the proxy.
+    pub(crate) fn decisions(&self, wanted: &Wanted) -> Option<Value> {
+        let room = self.proxy.as_ref()?;
+        Some(wanted.of(&room.proxy.decisions()).iter().map(|record| decisions::json(record)).collect())
     }
 
     /// The decision record of a request, as JSON.

@@ -143,3 +143,51 @@ fn what_was_never_judged_is_told_without_rules() {
     let aborted = DecisionRecord { method: None, outcome: "aborted", cause: "", ..bare };
     assert_eq!(explained(&aborted, &snapshot, None)["to_pass"], json!([]));
 }
+
+#[test]
+fn a_listing_holds_what_is_asked_for_and_the_newest_of_it() {
+    let snapshot = snapshot();
+    let kept: Vec<_> =
+        [(Some("sales"), "refuse"), (Some("people"), "permit"), (None, "challenge"), (Some("hr"), "refuse")]
+            .into_iter()
+            .enumerate()
+            .map(|(number, (department, outcome))| {
+                let request_id = format!("r-{number}");
+                Arc::new(DecisionRecord { request_id, ..record(&snapshot, department.map(kim), outcome) })
+            })
+            .collect();
+    let ids =
+        |wanted: Wanted| -> Vec<String> { wanted.of(&kept).iter().map(|record| record.request_id.clone()).collect() };
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(ids(Wanted::default()), ["r-0", "r-1", "r-2", "r-3"]);
+    assert_eq!(ids(Wanted { limit: 2, ..Wanted::default() }), ["r-2", "r-3"]);
+    assert_eq!(ids(Wanted { shadow: true, ..Wanted::default() }), ["r-0", "r-3"]);
+    assert_eq!(ids(Wanted { decision: some("refuse"), limit: 1, ..Wanted::default() }), ["r-3"]);
+    assert_eq!(ids(Wanted { user: some("u-1"), ..Wanted::default() }), ["r-0", "r-1", "r-3"]);
+    assert_eq!(ids(Wanted { user: some("kim@corp.test"), decision: some("permit"), ..Wanted::default() }), ["r-1"]);
+    assert!(ids(Wanted { user: some("sam@corp.test"), ..Wanted::default() }).is_empty());
+    assert!(ids(Wanted { route: some("other"), ..Wanted::default() }).is_empty());
+    assert_eq!(ids(Wanted { route: some("wiki"), ..Wanted::default() }).len(), 4);
+}
+
+#[test]
+fn a_listing_shows_a_line_a_decision_and_nothing_that_a_terminal_acts_upon() {
+    let snapshot = snapshot();
+    let hostile = Subject { user_id: "u-1".into(), email: "kim\u{1b}[2J@corp.test".into(), ..Subject::default() };
+    let session = Arc::new(Session { subject: hostile, ..Session::clone(&kim("sales")) });
+    let listed =
+        json!([json(&record(&snapshot, Some(session), "refuse")), json(&record(&snapshot, None, "challenge"))]);
+    let text = text(&listed);
+    assert_eq!(text.lines().count(), 3, "{text}");
+    for expected in [
+        "r-1  ",
+        "  2026-03-02T09:00:00Z  ",
+        "  refuse (forbidden), shadow: permit  ",
+        "  wiki  ",
+        "  kim\\u{1b}[2J@corp.test  ",
+        "  GET wiki.corp.test/page\n",
+        "  challenge",
+    ] {
+        assert!(text.contains(expected), "{expected} in\n{text}");
+    }
+}

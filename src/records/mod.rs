@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::admin_client;
 use crate::cli::{Admin, DeleteRecords, ListRecords, PushRecords, Records};
 use crate::commands::{accepted, ask};
-use crate::terminal::say;
+use crate::terminal::{printable, say};
 use source::Source;
 
 /// The ids of one request to delete.
@@ -70,19 +70,6 @@ async fn list(options: ListRecords) -> Result<()> {
         let Some(last) = records.last().filter(|_| more) else { return Ok(()) };
         after = json!({ "type": last.get("type"), "id": last.get("id") });
     }
-}
-
-/// A text with its control characters escaped.
-fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() {
-            shown.extend(character.escape_default());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
 }
 
 async fn delete(options: DeleteRecords) -> Result<()> {

@@ -256,17 +256,13 @@ pub(crate) struct Judgement {
 impl Judgement {
     /// Of a policy that reads external data, which is not known: a refusal that it could change says so.
     fn for_want_of_records(self) -> Self {
-        let Self { outcome, decision } = self;
+        let Self { outcome, decision } = &self;
         let is_open = decision.deny != Ternary::True && decision.allow != Ternary::False;
-        let outcome = match outcome {
-            Outcome::Refuse(RefusalCause::Forbidden)
-                if is_open && decision.reasons.contains(Reason::RecordUnauthorized) =>
-            {
-                Outcome::Refuse(RefusalCause::RecordsUnknown)
-            }
-            outcome => outcome,
-        };
-        Self { outcome, decision }
+        let hangs_on_them = is_open && decision.reasons.contains(Reason::RecordUnauthorized);
+        if hangs_on_them && matches!(outcome, Outcome::Refuse(RefusalCause::Forbidden)) {
+            return Self { outcome: Outcome::Refuse(RefusalCause::RecordsUnknown), ..self };
+        }
+        self
     }
 
     fn stricter(self, other: Self) -> Self {

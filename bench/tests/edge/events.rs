@@ -68,6 +68,9 @@ async fn a_request_id_is_explained() {
     assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
     assert!(text.contains("vault"), "{text}");
     assert!(text.contains("<- [") && text.contains("to pass"), "the facts, and what would change it: {text}");
+    let list = edge.service().command(&["decisions", "--decision", "refuse", "--route", "vault"]).await;
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    assert!(list.lines().count() == 2 && list.contains(&id), "{list}");
     let unknown = edge.service().command(&["explain", "no-such-request"]).await;
     assert!(!unknown.status.success(), "an unknown id is an error");
 }
