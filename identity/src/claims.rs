@@ -207,11 +207,18 @@ impl<'a> Found<'a> {
     #[must_use]
     #[inline]
     pub fn has(self, wanted: &ClaimValue) -> bool {
-        match (self.table(), self.claim.count) {
+        match (self.claim.table, self.claim.count) {
             (None, 1) => self.claims.value_is(self.claim.first, wanted),
             (None, _) => self.has_among_few(wanted),
-            (Some(table), _) => digest_table::find(table, wanted.digest(), |place| self.is_at(place, wanted)).is_some(),
+            (Some(table), _) => self.has_among_many(table, wanted),
         }
+    }
+
+    #[inline(never)]
+    fn has_among_many(self, table: u32, wanted: &ClaimValue) -> bool {
+        let table = usize::try_from(table).ok().and_then(|start| self.claims.slots.get(start..));
+        let table = table.and_then(|table| table.get(..digest_table::size(self.len()))).unwrap_or_default();
+        digest_table::find(table, wanted.digest(), |place| self.is_at(place, wanted)).is_some()
     }
 
     #[inline(never)]
@@ -255,12 +262,6 @@ impl<'a> Found<'a> {
     #[must_use]
     pub fn is_list(self) -> bool {
         self.claim.list
-    }
-
-    #[inline]
-    fn table(self) -> Option<&'a [u32]> {
-        let start = usize::try_from(self.claim.table?).ok()?;
-        self.claims.slots.get(start..)?.get(..digest_table::size(self.len()))
     }
 }
 

@@ -62,7 +62,7 @@ impl StringMatcher {
         })
     }
 
-    #[inline(never)]
+    #[inline]
     pub(crate) fn holds(&self, text: &str) -> bool {
         all(&self.0, text, StringTest::holds)
     }
