@@ -32,6 +32,12 @@ impl Groups {
         value.kind() == ClaimKind::Text && self.has_digested(value.as_text(), value.digest())
     }
 
+    /// The same groups, each member in the place of an equal one.
+    pub(crate) fn with_members(self, members: Vec<Arc<Group>>) -> Self {
+        let Self { members: _, table } = self;
+        Self { members: members.into(), table }
+    }
+
     #[inline]
     fn has_digested(&self, id: &str, digest: u32) -> bool {
         if self.table.is_empty() {

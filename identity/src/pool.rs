@@ -77,7 +77,8 @@ impl Pool {
         if groups.len() > MAX_GROUPS {
             return groups;
         }
-        Groups::from(groups.iter().map(|group| keep(&mut self.groups, Arc::clone(group))).collect::<Vec<_>>())
+        let members = groups.iter().map(|group| keep(&mut self.groups, Arc::clone(group))).collect();
+        groups.with_members(members)
     }
 }
 
