@@ -32,8 +32,8 @@ pub(crate) struct Entry {
     pub(crate) refresh_at: Option<Timestamp>,
     /// Refreshes that failed in a row.
     pub(crate) attempts: u32,
-    /// Since when a refresh is under way.
-    pub(crate) refreshing: Option<Timestamp>,
+    /// Whether a refresh is under way, since `asked_at`.
+    pub(crate) refreshing: bool,
 }
 
 /// How long before the end of an access token a refresh is due.
@@ -83,7 +83,7 @@ impl Entry {
             asked_at: last_used,
             refresh_at: refresh_at(tokens, last_used),
             attempts: 0,
-            refreshing: None,
+            refreshing: false,
         }
     }
 
@@ -103,7 +103,7 @@ impl Entry {
             asked_at: session.last_used,
             refresh_at: None,
             attempts: 0,
-            refreshing: None,
+            refreshing: false,
         })
     }
 
@@ -118,7 +118,7 @@ impl Entry {
 
     /// Whether it was used since its provider was asked, and no answer is awaited.
     fn awaits_refresh(&self) -> bool {
-        let awaited = self.refreshing.is_some_and(|since| self.last_used.since(since) < REFRESH_LOST);
+        let awaited = self.refreshing && self.last_used.since(self.asked_at) < REFRESH_LOST;
         self.last_used > self.asked_at && !awaited
     }
 
@@ -228,16 +228,14 @@ impl Index {
 
     /// A stored session's tokens are to be refreshed at `at`, once the session is used again.
     pub(crate) fn refresh_stored(&mut self, key: &SessionKey, at: Option<Timestamp>) {
-        let Some((_, entry)) = held(&mut self.slots, &self.by_key, key) else { return };
-        entry.asked_at = entry.last_used;
-        self.schedule(key, at);
+        self.schedule(key, at, |entry| entry.asked_at = entry.last_used);
     }
 
     /// A refresh is under way since `now`.
     pub(crate) fn refresh_begun(&mut self, key: &SessionKey, now: Timestamp) {
         let Some((slot, entry)) = held(&mut self.slots, &self.by_key, key) else { return };
         entry.asked_at = now;
-        entry.refreshing = Some(now);
+        entry.refreshing = true;
         if let Some(at) = entry.refresh_at {
             self.refreshes.remove(&entry.provider, at, slot);
         }
@@ -245,24 +243,22 @@ impl Index {
 
     /// The provider has answered; it is asked again at `next`.
     pub(crate) fn refreshed(&mut self, key: &SessionKey, next: Option<Timestamp>) {
-        let Some((_, entry)) = held(&mut self.slots, &self.by_key, key) else { return };
-        entry.attempts = 0;
-        self.schedule(key, next);
+        self.schedule(key, next, |entry| entry.attempts = 0);
     }
 
     /// A refresh has failed; the next one is at `at`.
     pub(crate) fn refresh_later(&mut self, key: &SessionKey, at: Timestamp) {
-        let Some((_, entry)) = held(&mut self.slots, &self.by_key, key) else { return };
-        entry.attempts = entry.attempts.saturating_add(1);
-        self.schedule(key, Some(at));
+        self.schedule(key, Some(at), |entry| entry.attempts = entry.attempts.saturating_add(1));
     }
 
-    fn schedule(&mut self, key: &SessionKey, at: Option<Timestamp>) {
+    /// No refresh is under way; the next one is at `at`.
+    fn schedule(&mut self, key: &SessionKey, at: Option<Timestamp>, note: impl FnOnce(&mut Entry)) {
         let Some((slot, entry)) = held(&mut self.slots, &self.by_key, key) else { return };
+        note(entry);
         if let Some(before) = std::mem::replace(&mut entry.refresh_at, at) {
             self.refreshes.remove(&entry.provider, before, slot);
         }
-        entry.refreshing = None;
+        entry.refreshing = false;
         if let Some(at) = at.filter(|_| entry.awaits_refresh()) {
             self.refreshes.insert(&entry.provider, at, slot);
         }

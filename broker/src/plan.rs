@@ -21,7 +21,7 @@ use crate::writer::Hints;
 pub(crate) use derive::{Derive, Derived};
 use refresh::{Begin, Finish};
 pub(crate) use refresh::{Due, Facts, RefreshOutcome, Sureness};
-pub(crate) use writes::{applied, delete, put};
+pub(crate) use writes::{answered, applied, delete, put};
 
 /// How long what a sign-out needs is kept after somebody else than authn ended the session.
 const FAREWELL: Duration = Duration::from_secs(600);
@@ -134,8 +134,7 @@ impl Plan<'_> {
         let too_late = until.saturating_add(LEEWAY) <= self.now;
         if too_late || until > self.now.saturating_add(LONGEST_HANDOVER) {
             self.shared.metrics.redeemed(RedeemResult::AlreadyRedeemed);
-            answer(reply, Ok(Redeem::AlreadyRedeemed));
-            return None;
+            return answered(reply, Ok(Redeem::AlreadyRedeemed));
         }
         let remember = until.saturating_add(LEEWAY).saturating_add(REMEMBER_SPENT);
         let value = remember.unix_millis().to_be_bytes().to_vec();
@@ -172,10 +171,7 @@ impl Plan<'_> {
         }
         match self.ends(keys, reason, Some(hints)) {
             Ok((ends, changes)) => Some((Step::End { ends, reason, reply }, changes)),
-            Err(refusal) => {
-                answer(reply, Err(refusal));
-                None
-            }
+            Err(refusal) => answered(reply, Err(refusal)),
         }
     }
 
@@ -260,14 +256,8 @@ impl Plan<'_> {
                 let change = Change { writes: vec![write], log: None };
                 Some((Step::Farewell { key, until, hint, reply }, vec![change]))
             }
-            Ok(_) => {
-                answer(reply, Ok(Vec::new()));
-                None
-            }
-            Err(refusal) => {
-                answer(reply, Err(refusal));
-                None
-            }
+            Ok(_) => answered(reply, Ok(Vec::new())),
+            Err(refusal) => answered(reply, Err(refusal)),
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use portcullis_broker_api::UpstreamTokens;
 use portcullis_broker_api::wire::generated as proto;
+use portcullis_broker_api::{Tokens, UpstreamTokens};
 use portcullis_identity::SessionKey;
 use portcullis_keys::{KeyId, SealKeys};
 
@@ -77,11 +77,15 @@ fn tokens(shared: &Shared, storage: &dyn Storage, key: &SessionKey) -> Result<Up
     // Tokens are those of the sign-in.
     let parent = shared.known().index.families().parent(key);
     let key = parent.as_ref().unwrap_or(key);
+    let Tokens { access_token, refresh_token: _, id_token, expires_at } = held_tokens(shared, storage, key)?;
+    Ok(UpstreamTokens { access_token, id_token, expires_at })
+}
+
+/// The tokens of a sign-in, all of them.
+pub(crate) fn held_tokens(shared: &Shared, storage: &dyn Storage, key: &SessionKey) -> Result<Tokens, Refusal> {
     let stored = storage.get(Kind::Tokens, key.as_bytes()).map_err(|error| store_failed(&error))?;
     let stored = stored.ok_or(Refusal::NoSession)?;
-    let held = shared.vault.open_tokens(key, &stored.value).map_err(|error| unopened(&error))?;
-    let portcullis_broker_api::Tokens { access_token, refresh_token: _, id_token, expires_at } = held;
-    Ok(UpstreamTokens { access_token, id_token, expires_at })
+    shared.vault.open_tokens(key, &stored.value).map_err(|error| unopened(&error))
 }
 
 /// The key of the first sealed record that `keys` would not open.

@@ -26,6 +26,7 @@ use crate::index::Room;
 use crate::metrics::Metrics;
 use crate::plan::{Due, Facts, RefreshOutcome, Sureness};
 use crate::queue::{Queue, Refusal};
+use crate::state::count;
 use crate::writer::Command;
 
 /// The most refreshes under way at each provider: one that hangs fills its own share and nobody else's.
@@ -103,7 +104,7 @@ impl Refresher {
             if let Err(refusal) = self.begin(&mut calls).await {
                 tracing::debug!(error = &refusal as &dyn std::error::Error, "refreshes not begun");
             }
-            self.metrics.refreshes_under_way.set(i64::try_from(calls.tasks.len()).unwrap_or(i64::MAX));
+            self.metrics.refreshes_under_way.set(count(calls.tasks.len()));
         }
         let last = async { while calls.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(LAST_CALLS, last).await.is_err() {

@@ -100,22 +100,9 @@ impl NewRecord {
     /// # Errors
     /// [`RecordError`].
     pub fn new(key: RecordKey, data: impl Into<Arc<str>>) -> Result<Self, RecordError> {
-        let record = Self { key, data: data.into() };
-        let bytes = record.data.len();
-        if bytes > MAX_RECORD_DATA_BYTES {
-            return Err(RecordError::DataTooLong { bytes });
-        }
-        Claims::from_json(&record.data).map_err(RecordError::Data)?;
-        Ok(record)
-    }
-
-    /// The same as policies look at it.
-    ///
-    /// # Errors
-    /// [`ClaimsError`], which its making has ruled out.
-    pub fn read(&self) -> Result<Record, ClaimsError> {
-        let Self { key: RecordKey { kind, id }, data } = self;
-        Ok(Record { kind: Arc::clone(kind), id: Arc::clone(id), data: Claims::from_json(data)? })
+        let data = data.into();
+        fields(&data)?;
+        Ok(Self { key, data })
     }
 
     /// What names it.
@@ -135,6 +122,21 @@ impl NewRecord {
     pub fn bytes(&self) -> usize {
         let Self { key: RecordKey { kind, id }, data } = self;
         [kind, id, data].into_iter().map(|text| text.len()).sum::<usize>() + RECORD_OVERHEAD_BYTES
+    }
+}
+
+/// The same record as policies look at it.
+///
+/// # Errors
+/// [`RecordError`].
+pub(crate) fn read(RecordKey { kind, id }: RecordKey, data: &str) -> Result<Record, RecordError> {
+    Ok(Record { kind, id, data: fields(data)? })
+}
+
+fn fields(data: &str) -> Result<Claims, RecordError> {
+    match data.len() {
+        bytes if bytes > MAX_RECORD_DATA_BYTES => Err(RecordError::DataTooLong { bytes }),
+        _ => Claims::from_json(data).map_err(RecordError::Data),
     }
 }
 

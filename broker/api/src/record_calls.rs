@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream;
+use portcullis_identity::Record;
 use tonic::Streaming;
 
 use crate::client::CALL_TIMEOUT;
@@ -177,7 +178,7 @@ pub enum RecordsFeedEvent {
         /// The version that they are of.
         version: u64,
         /// Those that are new or say something else now.
-        changed: Vec<NewRecord>,
+        changed: Vec<Record>,
         /// Those that are gone.
         gone: Vec<RecordKey>,
         /// Whether this change is all there is.
@@ -215,7 +216,7 @@ fn event_of(event: proto::RecordsEvent) -> Result<RecordsFeedEvent, WireError> {
         }
         Some(Event::Page(proto::RecordsPage { changed, gone, whole, more })) => RecordsFeedEvent::Page {
             version,
-            changed: changed.into_iter().map(wire::record).collect::<Result<_, _>>()?,
+            changed: changed.into_iter().map(wire::read_record).collect::<Result<_, _>>()?,
             gone: gone.into_iter().map(wire::record_key).collect::<Result<_, _>>()?,
             whole,
             more,

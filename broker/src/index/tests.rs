@@ -13,7 +13,7 @@ fn entry(person: u8, sid: Option<&str>, expires: i64) -> Entry {
         asked_at: Timestamp::EPOCH,
         refresh_at: None,
         attempts: 0,
-        refreshing: None,
+        refreshing: false,
     }
 }
 

@@ -3,9 +3,9 @@
 use portcullis_broker_api::wire::generated as proto;
 use portcullis_identity::SessionKey;
 
-use super::{Plan, Planned, Settled, Step, applied, put};
+use super::{Plan, Planned, Settled, Step, answered, applied, put};
 use crate::index::Entry;
-use crate::queue::{Refusal, Reply, answer};
+use crate::queue::{Refusal, Reply};
 use crate::reader;
 use crate::state::Known;
 use crate::storage::{Change, Expect, Kind, Outcome};
@@ -33,14 +33,8 @@ impl Plan<'_> {
                 let step = Step::Derive(Box::new(Derive { key, parent, message, entry, reply }));
                 Some((step, vec![Change { writes: vec![write], log: None }]))
             }
-            Ok(None) => {
-                answer(reply, Ok(None));
-                None
-            }
-            Err(refusal) => {
-                answer(reply, Err(refusal));
-                None
-            }
+            Ok(None) => answered(reply, Ok(None)),
+            Err(refusal) => answered(reply, Err(refusal)),
         }
     }
 

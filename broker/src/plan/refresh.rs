@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use portcullis_broker_api::wire::generated as proto;
-use portcullis_broker_api::{EndReason, Ended, Profile, Tokens, wire};
+use portcullis_broker_api::{EndReason, Profile, Tokens, wire};
 use portcullis_identity::{Principal, ProviderName, SessionKey, Timestamp};
 
-use super::{End, Plan, Planned, Settled, Step, applied, apply_ends, delete, put};
+use super::{End, Plan, Planned, Settled, Step, answered, applied, apply_ends, delete, put};
 use crate::index::{Room, refresh_at};
-use crate::queue::{Refusal, Reply, answer, store_failed};
+use crate::queue::{Refusal, Reply, store_failed};
 use crate::reader;
 use crate::state::Known;
 use crate::storage::{Change, Expect, Kind, LogEntry, News, Outcome, Write};
@@ -76,18 +76,18 @@ pub(crate) struct Finish {
     next: Next,
     /// What each change told followers: the session's own, and those of what was made of it.
     news: Vec<Option<LogEntry>>,
-    ends: Vec<End>,
     pub(super) reply: Reply<()>,
 }
 
 /// When the session is refreshed next.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Next {
-    /// After a refresh: at this instant, if there is one.
-    Renewed(Option<Timestamp>),
+    /// After an answer: at this instant, if there is one.
+    Answered(Option<Timestamp>),
     /// After a failure, at this instant.
     Later(Timestamp),
-    Never,
+    /// Never: it is over.
+    Ended(Vec<End>),
 }
 
 impl RefreshOutcome {
@@ -123,16 +123,13 @@ impl Plan<'_> {
             }
         }
         if dues.is_empty() && unread.is_empty() {
-            answer(reply, Ok(dues));
-            return None;
+            return answered(reply, Ok(dues));
         }
         Some((Step::Begin(Begin { dues, unread, now: self.now, reply }), changes))
     }
 
     fn due(&self, key: SessionKey, provider: ProviderName, principal: Principal) -> Result<Due, Refusal> {
-        let stored = self.storage.get(Kind::Tokens, key.as_bytes()).map_err(|error| store_failed(&error))?;
-        let stored = stored.ok_or(Refusal::NoSession)?;
-        let tokens = self.shared.vault.open_tokens(&key, &stored.value).map_err(|error| reader::unopened(&error))?;
+        let tokens = reader::held_tokens(self.shared, self.storage, &key)?;
         let mark = self.storage.get(Kind::Refreshing, key.as_bytes()).map_err(|error| store_failed(&error))?;
         Ok(Due { key, mark: 0, interrupted: mark.is_some(), provider, principal, tokens })
     }
@@ -145,23 +142,15 @@ impl Plan<'_> {
         reply: Reply<()>,
     ) -> Planned {
         match self.finished(key, mark, outcome) {
-            Ok((next, changes, ends)) => {
+            Ok((next, changes)) => {
                 let news = changes.iter().map(|change| change.log).collect();
-                Some((Step::Finish(Finish { key, next, news, ends, reply }), changes))
+                Some((Step::Finish(Finish { key, next, news, reply }), changes))
             }
-            Err(refusal) => {
-                answer(reply, Err(refusal));
-                None
-            }
+            Err(refusal) => answered(reply, Err(refusal)),
         }
     }
 
-    fn finished(
-        &self,
-        key: SessionKey,
-        mark: u64,
-        outcome: RefreshOutcome,
-    ) -> Result<(Next, Vec<Change>, Vec<End>), Refusal> {
+    fn finished(&self, key: SessionKey, mark: u64, outcome: RefreshOutcome) -> Result<(Next, Vec<Change>), Refusal> {
         let id = key.as_bytes().to_vec();
         let attempts = self.shared.known().index.get(&key).map(|entry| entry.attempts).ok_or(Refusal::NoSession)?;
         let unmark = delete(Kind::Refreshing, id.clone(), Expect::Version(mark));
@@ -171,14 +160,16 @@ impl Plan<'_> {
         let next = match outcome {
             RefreshOutcome::Renewed { tokens, facts } => {
                 change.writes.push(put(Kind::Tokens, id, Expect::Present, vault.seal_tokens(&key, &tokens)));
-                // A session that cannot be read is told where it happened; the new tokens are not lost by it.
-                if let Some(Ok(Some(write))) = facts.clone().map(|facts| self.changed(key, facts)) {
-                    change.writes.push(write);
-                    change.log = Some(LogEntry { key, news: News::Changed });
+                if let Some(facts) = &facts {
+                    // A session that cannot be read is told where it happened; the new tokens are not lost by it.
+                    if let Ok(Some(write)) = self.changed(key, facts) {
+                        change.writes.push(write);
+                        change.log = Some(LogEntry { key, news: News::Changed });
+                    }
+                    // What was made of it is about the same person.
+                    family = self.family_changed(key, facts);
                 }
-                // What was made of it is about the same person.
-                family = facts.map(|facts| self.family_changed(key, &facts)).unwrap_or_default();
-                Next::Renewed(refresh_at(&tokens, self.now))
+                Next::Answered(refresh_at(&tokens, self.now))
             }
             RefreshOutcome::Kept(sureness) => {
                 if sureness == Sureness::Unsure {
@@ -189,12 +180,10 @@ impl Plan<'_> {
                 Next::Later(self.now.saturating_add(pause(attempts)))
             }
             RefreshOutcome::Stopped => {
-                let stored = self.storage.get(Kind::Tokens, &id).map_err(|error| store_failed(&error))?;
-                let stored = stored.ok_or(Refusal::NoSession)?;
-                let tokens = vault.open_tokens(&key, &stored.value).map_err(|error| reader::unopened(&error))?;
+                let tokens = reader::held_tokens(self.shared, self.storage, &key)?;
                 let tokens = Tokens { refresh_token: None, ..tokens };
                 change.writes.push(put(Kind::Tokens, id, Expect::Present, vault.seal_tokens(&key, &tokens)));
-                Next::Never
+                Next::Answered(None)
             }
             RefreshOutcome::Ended => {
                 let (ends, changes) = self.ends(vec![key], EndReason::Provider, Some(Hints::Keep))?;
@@ -202,31 +191,31 @@ impl Plan<'_> {
                 // Another refresh may have gone through since: only the one that the mark is of may end anything.
                 ended.writes.retain(|write| write.kind != Kind::Refreshing);
                 ended.writes.append(&mut change.writes);
-                return Ok((Next::Never, vec![ended], ends));
+                return Ok((Next::Ended(ends), vec![ended]));
             }
         };
         family.insert(0, change);
-        Ok((next, family, Vec::new()))
+        Ok((next, family))
     }
 
     fn family_changed(&self, key: SessionKey, facts: &Facts) -> Vec<Change> {
         let derived = self.shared.known().index.families().derived(&key);
         let change = |key: SessionKey| {
-            let write = self.changed(key, facts.clone()).ok()??;
+            let write = self.changed(key, facts).ok()??;
             Some(Change { writes: vec![write], log: Some(LogEntry { key, news: News::Changed }) })
         };
         derived.into_iter().filter_map(change).collect()
     }
 
     /// The session with new facts; `None` if they are the old ones.
-    fn changed(&self, key: SessionKey, facts: Facts) -> Result<Option<Write>, Refusal> {
+    fn changed(&self, key: SessionKey, facts: &Facts) -> Result<Option<Write>, Refusal> {
         let stored = self.storage.get(Kind::Session, key.as_bytes()).map_err(|error| store_failed(&error))?;
         let stored = stored.ok_or(Refusal::NoSession)?;
         let vault = &self.shared.vault;
         let old = vault.open_session(&key, &stored.value).map_err(|error| reader::unopened(&error))?;
         let Facts { profile, claims_json } = facts;
-        let profile = Some(wire::profile_message(&profile));
-        let new = proto::Session { profile, claims: claims_json, ..old.clone() };
+        let profile = Some(wire::profile_message(profile));
+        let new = proto::Session { profile, claims: claims_json.clone(), ..old.clone() };
         if new == old {
             return Ok(None);
         }
@@ -257,26 +246,21 @@ impl Begin {
 
 impl Finish {
     pub(super) fn apply(self, outcomes: &[Outcome], known: &mut Known) -> Settled {
-        let Self { key, next, news, ends, reply } = self;
-        if ends.is_empty() {
-            for (outcome, news) in outcomes.iter().zip(news) {
-                if let Some((version, news)) = applied(*outcome).zip(news) {
-                    known.ring.push(version, news);
-                }
-            }
-        }
+        let Self { key, next, news, reply } = self;
         // Without its mark somebody else has ended the session, or the broker was another one meanwhile.
-        if outcomes.first().is_none_or(|outcome| applied(*outcome).is_none()) {
-            return Settled::Finished { ended: Vec::new(), reply };
-        }
-        if !ends.is_empty() {
-            let ended: Vec<Ended> = apply_ends(ends, EndReason::Provider, outcomes, known);
-            return Settled::Finished { ended, reply };
-        }
+        let marked = outcomes.first().is_some_and(|outcome| applied(*outcome).is_some());
         match next {
-            Next::Renewed(next) => known.index.refreshed(&key, next),
-            Next::Later(at) => known.index.refresh_later(&key, at),
-            Next::Never => known.index.refreshed(&key, None),
+            Next::Ended(ends) => {
+                return Settled::Finished { ended: apply_ends(ends, EndReason::Provider, outcomes, known), reply };
+            }
+            Next::Answered(next) if marked => known.index.refreshed(&key, next),
+            Next::Later(at) if marked => known.index.refresh_later(&key, at),
+            Next::Answered(_) | Next::Later(_) => {}
+        }
+        for (outcome, news) in outcomes.iter().zip(news) {
+            if let Some((version, news)) = applied(*outcome).zip(news) {
+                known.ring.push(version, news);
+            }
         }
         Settled::Finished { ended: Vec::new(), reply }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use portcullis_broker_api::{MAX_RECORDS_BYTES, MAX_RECORDS_OF_A_TYPE, NewRecord, Pushed, RecordKey};
 
 use super::{MARK, RecordIndex, Row};
-use crate::plan::{Plan, Planned, Settled, Step, applied, delete, put};
+use crate::plan::{Plan, Planned, Settled, Step, answered, applied, delete, put};
 use crate::queue::{Refusal, Reply, answer};
 use crate::state::Known;
 use crate::storage::{Change, Expect, Kind, Outcome, Write};
@@ -51,14 +51,10 @@ impl Plan<'_> {
         };
         let Difference { puts, gone } = match difference {
             Ok(difference) => difference,
-            Err(refusal) => {
-                answer(reply, Err(refusal));
-                return None;
-            }
+            Err(refusal) => return answered(reply, Err(refusal)),
         };
         if puts.is_empty() && gone.is_empty() {
-            answer(reply, Ok(Pushed { version: self.shared.head(), written: 0, deleted: 0 }));
-            return None;
+            return answered(reply, Ok(Pushed { version: self.shared.head(), written: 0, deleted: 0 }));
         }
         let mut writes: Vec<Write> = Vec::with_capacity(puts.len().saturating_add(gone.len()).saturating_add(1));
         for (row, record) in &puts {

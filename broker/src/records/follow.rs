@@ -45,10 +45,7 @@ pub(crate) fn follow(
 ) -> impl Stream<Item = Result<proto::RecordsEvent, Status>> {
     let pulse = Pulse::new(&shared, stop);
     let cursor = cursor.filter(|(server, version)| *server == shared.server && *version <= shared.head());
-    let cursor = cursor.map(|(_, version)| version).filter(|version| {
-        let known = shared.known();
-        !matches!(known.records.since(*version), Since::Whole(_))
-    });
+    let cursor = cursor.map(|(_, version)| version).filter(|version| shared.known().records.reaches(*version));
     let start = proto::RecordsStart { server_id: shared.server.as_bytes().to_vec(), reset: cursor.is_none() };
     let version = cursor.unwrap_or_default();
     let start = Some(event(version, Some(proto::records_event::Event::Start(start))));

@@ -128,12 +128,17 @@ impl RecordIndex {
         (page, wanted.next().is_some())
     }
 
+    /// Whether what has changed after version `cursor` is still known.
+    pub(crate) const fn reaches(&self, cursor: u64) -> bool {
+        cursor >= self.floor
+    }
+
     /// What has changed after version `cursor`.
     pub(crate) fn since(&self, cursor: u64) -> Since {
         if cursor >= self.version {
             return Since::Nothing;
         }
-        if cursor < self.floor {
+        if !self.reaches(cursor) {
             return self.whole();
         }
         let start = self.news.partition_point(|(version, _)| *version <= cursor);

@@ -11,6 +11,7 @@ use portcullis_broker_api::{
     BrokerClient, Change, Deletion, Listing, MAX_RECORDS_BYTES, MAX_RECORDS_OF_A_TYPE, NewRecord, Pushed, RecordKey,
     RecordsError, RecordsFeed, RecordsFeedEvent, Replica, ReplicaBounds, ServerId,
 };
+use portcullis_identity::{Claims, Record};
 use portcullis_keys::ServiceRole;
 use tokio::net::UnixStream;
 use tokio::sync::broadcast::Receiver;
@@ -219,7 +220,8 @@ async fn a_follower_resumes_where_it_stood_also_at_a_restarted_broker_unless_it_
     let (mut feed, reset) = start(&house, Some((server, first.version))).await;
     assert!(!reset);
     let RecordsFeedEvent::Page { changed, gone, whole, more, .. } = next(&mut feed).await else { panic!("not a page") };
-    assert_eq!((changed, gone, whole, more), (vec![record("hr", "2", "{}")], vec![], false, false));
+    let second = Record { kind: "hr".into(), id: "2".into(), data: Claims::from_json("{}").unwrap() };
+    assert_eq!((changed, gone, whole, more), (vec![second], vec![], false, false));
     house.stop().await;
     house.start();
     let stranger = ServerId::from_bytes(&[3; 16]).unwrap();

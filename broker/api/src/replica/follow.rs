@@ -15,14 +15,14 @@ use crate::client::{FETCH_BATCH, Fetched, TOUCH_BATCH};
 use crate::{BrokerError, Feed, FeedEvent, ServerId};
 
 /// A stream without a word for this long is dead: the broker speaks each second.
-pub(super) const SILENCE: Duration = Duration::from_secs(4);
+const SILENCE: Duration = Duration::from_secs(4);
 /// The pauses between two attempts to reach the broker: a restarted one is found at once.
 pub(super) const PAUSE: Duration = Duration::from_millis(20);
 pub(super) const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// The sessions that a reset fetches again by itself, most recently used first; the rest come when asked for.
 const REFILL: usize = 8192;
 /// How often a stale replica looks whether it is fresh again, only to say so.
-const FRESH_AGAIN: Duration = Duration::from_millis(200);
+pub(super) const FRESH_AGAIN: Duration = Duration::from_millis(200);
 /// How long the last report of uses may delay the end of `run`.
 const LAST_REPORT: Duration = Duration::from_secs(1);
 
@@ -91,14 +91,16 @@ impl Replica {
     }
 
     async fn apply_all(self: &Arc<Self>, feed: &mut Feed) -> Result<std::convert::Infallible, StreamEnd> {
-        let FeedEvent::Start { server, version, reset } = next(feed).await? else { return Err(StreamEnd::NoStart) };
+        let FeedEvent::Start { server, version, reset } = word(feed.next()).await? else {
+            return Err(StreamEnd::NoStart);
+        };
         // Aborted with the stream: a new one may reset again.
         let _refill = (reset || !self.table.follows(server)).then(|| self.start_over(server, version));
         self.freshness.heard(Instant::now());
         self.following.store(true, Ordering::Relaxed);
         tracing::info!(broker.server = %server, broker.version = version, broker.reset = reset, "following the broker");
         loop {
-            self.apply(next(feed).await?)?;
+            self.apply(word(feed.next()).await?)?;
             self.freshness.heard(Instant::now());
         }
     }
@@ -156,7 +158,7 @@ impl Replica {
 
     async fn tell_staleness(&self) {
         loop {
-            self.until_stale().await;
+            self.freshness.until_stale().await;
             self.announce(Change::Stale);
             tracing::error!("replica is stale");
             while self.freshness.is_stale(Instant::now()) {
@@ -164,20 +166,11 @@ impl Replica {
             }
         }
     }
-
-    async fn until_stale(&self) {
-        loop {
-            let left = self.freshness.left(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            tokio::time::sleep(left).await;
-        }
-    }
 }
 
-async fn next(feed: &mut Feed) -> Result<FeedEvent, StreamEnd> {
-    match tokio::time::timeout(SILENCE, feed.next()).await {
+/// The next event of a feed, which may not be silent for long.
+pub(super) async fn word<E>(next: impl Future<Output = Result<Option<E>, BrokerError>>) -> Result<E, StreamEnd> {
+    match tokio::time::timeout(SILENCE, next).await {
         Err(_) => Err(StreamEnd::Silent),
         Ok(Ok(None)) => Err(StreamEnd::Closed),
         Ok(Ok(Some(event))) => Ok(event),

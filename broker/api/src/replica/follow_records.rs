@@ -2,15 +2,13 @@
 
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::follow::{PAUSE, PAUSE_MAX, SILENCE, StreamEnd};
+use super::follow::{FRESH_AGAIN, PAUSE, PAUSE_MAX, StreamEnd, word};
 use super::record_table::RecordChange;
 use super::{Change, Replica};
-use crate::wire::WireError;
-use crate::{BrokerError, RecordsFeed, RecordsFeedEvent, ServerId};
+use crate::{RecordsFeed, RecordsFeedEvent, ServerId};
 
 impl Replica {
     /// Follows the records for as long as it is polled.
@@ -42,7 +40,7 @@ impl Replica {
     }
 
     async fn apply_records(&self, feed: &mut RecordsFeed) -> Result<Infallible, StreamEnd> {
-        let RecordsFeedEvent::Start { server, version, reset } = next(feed).await? else {
+        let RecordsFeedEvent::Start { server, version, reset } = word(feed.next()).await? else {
             return Err(StreamEnd::NoStart);
         };
         if self.records.begin(server) {
@@ -51,7 +49,7 @@ impl Replica {
         tracing::info!(broker.server = %server, broker.version = version, broker.reset = reset, "following external data");
         let mut under_way = RecordChange::default();
         loop {
-            let heard = self.apply_record_event(server, next(feed).await?, &mut under_way)?;
+            let heard = self.apply_record_event(server, word(feed.next()).await?, &mut under_way)?;
             // A change whose rest is not here yet proves nothing of what is held.
             if heard {
                 self.records.freshness.heard(Instant::now());
@@ -74,10 +72,7 @@ impl Replica {
                 Ok(true)
             }
             RecordsFeedEvent::Page { version, changed, mut gone, whole, more } => {
-                for record in changed {
-                    let record = record.read().map_err(|error| BrokerError::from(WireError::Claims(error)))?;
-                    under_way.changed.push(self.records.shared(record));
-                }
+                under_way.changed.extend(changed.into_iter().map(|record| self.records.shared(record)));
                 under_way.gone.append(&mut gone);
                 under_way.whole = whole;
                 if more {
@@ -102,28 +97,12 @@ impl Replica {
     /// Says when the records go stale.
     pub(super) async fn tell_record_staleness(&self) {
         loop {
-            let left = self.records.freshness.left(Instant::now());
-            if left.is_zero() {
-                if !self.records_stale.swap(true, Ordering::AcqRel) {
-                    self.announce(Change::Records);
-                    tracing::error!("external data is stale");
-                }
-                tokio::time::sleep(STALE_LOOK).await;
-            } else {
-                tokio::time::sleep(left).await;
+            self.records.freshness.until_stale().await;
+            if !self.records_stale.swap(true, Ordering::AcqRel) {
+                self.announce(Change::Records);
+                tracing::error!("external data is stale");
             }
+            tokio::time::sleep(FRESH_AGAIN).await;
         }
-    }
-}
-
-/// How often stale records are looked at again.
-const STALE_LOOK: Duration = Duration::from_millis(200);
-
-async fn next(feed: &mut RecordsFeed) -> Result<RecordsFeedEvent, StreamEnd> {
-    match tokio::time::timeout(SILENCE, feed.next()).await {
-        Err(_) => Err(StreamEnd::Silent),
-        Ok(Ok(None)) => Err(StreamEnd::Closed),
-        Ok(Ok(Some(event))) => Ok(event),
-        Ok(Err(error)) => Err(error.into()),
     }
 }

@@ -33,8 +33,19 @@ impl Freshness {
         self.silent_for(now) >= self.bound
     }
 
+    /// Waits until the last word is good for nothing any more.
+    pub(super) async fn until_stale(&self) {
+        loop {
+            let left = self.left(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left).await;
+        }
+    }
+
     /// How long the last word is still good for.
-    pub(super) fn left(&self, now: Instant) -> Duration {
+    fn left(&self, now: Instant) -> Duration {
         self.bound.saturating_sub(self.silent_for(now))
     }
 }

@@ -20,6 +20,7 @@ pub use convert::{
     WireError, check_facts, create_request, end_reason, end_request, end_selector, ended, ended_message, id, key,
     new_session, profile_message, reason_message, secret, session, session_message, tokens, tokens_message,
 };
+pub(crate) use records::read_record;
 pub use records::{record, record_key, record_key_message, record_message};
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Between messages of external data and our own nouns.
 
+use portcullis_identity::Record;
+
 use super::WireError;
 use super::generated as wire;
-use crate::{NewRecord, RecordKey};
+use crate::{NewRecord, RecordKey, new_record};
 
 /// The record of a message.
 ///
@@ -11,6 +13,15 @@ use crate::{NewRecord, RecordKey};
 pub fn record(message: wire::Record) -> Result<NewRecord, WireError> {
     let wire::Record { r#type: kind, id, data } = message;
     Ok(NewRecord::new(RecordKey::new(kind, id)?, data)?)
+}
+
+/// The record of a message as policies look at it.
+///
+/// # Errors
+/// [`WireError::Record`].
+pub(crate) fn read_record(message: wire::Record) -> Result<Record, WireError> {
+    let wire::Record { r#type: kind, id, data } = message;
+    Ok(new_record::read(RecordKey::new(kind, id)?, &data)?)
 }
 
 /// The message of a record.
