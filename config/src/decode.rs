@@ -36,18 +36,17 @@ pub(crate) enum Decoded<T> {
 
 /// Reads a value into a type of the schema.
 pub(crate) fn decode<T: DeserializeOwned>(report: &mut Report<'_>, at: &Field<'_>, mut value: Value) -> Decoded<T> {
-    let before = report.len();
-    let mut odd = Vec::new();
-    find_odd(&value, &mut Vec::new(), &mut odd);
+    let mut empty = Vec::new();
+    find_empty(&value, &mut Vec::new(), &mut empty);
     // What is right, as nearly everything is, needs no track of where it was.
-    if odd.is_empty()
+    if empty.is_empty()
         && let Ok(decoded) = T::deserialize(&value)
     {
         return Decoded::Whole(decoded);
     }
     let mut removed: Vec<Vec<OwnedStep>> = Vec::new();
-    for (path, message) in odd {
-        Mistake::Other(message.to_owned()).report(report, at, &path);
+    for path in empty {
+        Mistake::NoValue.report(report, at, &path);
         if !remove(&mut value, &path) {
             return Decoded::Nothing;
         }
@@ -55,7 +54,7 @@ pub(crate) fn decode<T: DeserializeOwned>(report: &mut Report<'_>, at: &Field<'_
     }
     for _mistake in 0..MAX_MISTAKES {
         let error = match serde_path_to_error::deserialize(&value) {
-            Ok(decoded) if report.len() == before => return Decoded::Whole(decoded),
+            Ok(decoded) if removed.is_empty() => return Decoded::Whole(decoded),
             Ok(decoded) => return Decoded::Partial(decoded),
             Err(error) => error,
         };
@@ -115,6 +114,7 @@ fn remove(value: &mut Value, path: &[OwnedStep]) -> bool {
 enum Mistake {
     UnknownKey { name: String, known: Vec<String> },
     UnknownWord { word: String, known: Vec<String> },
+    NoValue,
     Missing { name: String },
     Unexpected { found: String, expected: String },
     Other(String),
@@ -156,7 +156,7 @@ impl Mistake {
         }));
         let confidential = steps.iter().any(|step| matches!(step, Step::Key(name) if CONFIDENTIAL.contains(name)));
         // A value that is not there stands nowhere.
-        let at_key = matches!(self, Self::UnknownKey { .. }) || matches!(&self, Self::Other(text) if text == NO_VALUE);
+        let at_key = matches!(self, Self::UnknownKey { .. } | Self::NoValue);
         let part = if at_key { Part::Key } else { Part::Value };
         let fault = self.fault(confidential);
         report.fault_at(&steps, part, if confidential { fault.confidential() } else { fault });
@@ -182,6 +182,7 @@ impl Mistake {
                     None => fault,
                 }
             }
+            Self::NoValue => Fault::new(NO_VALUE),
             Self::Missing { name } => Fault::new(format!("`{name}` is missing")),
             Self::Unexpected { expected, .. } if confidential => Fault::new(format!("expected {expected}")),
             Self::Unexpected { found, expected } => Fault::new(format!("expected {expected}, found {found}")),
@@ -191,41 +192,35 @@ impl Mistake {
     }
 }
 
-/// Finds what YAML can say and the configuration cannot: keys without a value (a file that was cut off
-/// there looks like that, and serde would take it for an absent key), tags, keys that are no text. What
-/// the policy language reads by itself is left to it.
-fn find_odd<'v>(value: &'v Value, path: &mut Vec<Step<'v>>, odd: &mut Vec<(Vec<OwnedStep>, &'static str)>) {
-    let here = |path: &[Step<'_>]| -> Vec<OwnedStep> {
-        let owned = path.iter().map(|step| match step {
-            Step::Key(name) => OwnedStep::Key((*name).to_owned()),
-            Step::Index(index) => OwnedStep::Index(*index),
-        });
-        owned.collect()
-    };
+/// Finds what YAML can say and the configuration cannot: keys without a value. A file that was cut off there looks
+/// like that, and serde would take it for an absent key. What the policy language reads by itself is left to it.
+fn find_empty<'v>(value: &'v Value, path: &mut Vec<Step<'v>>, empty: &mut Vec<Vec<OwnedStep>>) {
     match value {
-        Value::Null => odd.push((here(path), NO_VALUE)),
-        Value::Tagged(_) => odd.push((here(path), "has a tag, which means nothing here")),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        Value::Null => {
+            let owned = path.iter().map(|step| match step {
+                Step::Key(name) => OwnedStep::Key((*name).to_owned()),
+                Step::Index(index) => OwnedStep::Index(*index),
+            });
+            empty.push(owned.collect());
+        }
+        // The marked tree has no tags.
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Tagged(_) => {}
         Value::Sequence(list) => {
             for (index, element) in list.iter().enumerate() {
                 path.push(Step::Index(index));
-                find_odd(element, path, odd);
+                find_empty(element, path, empty);
                 path.pop();
             }
         }
         Value::Mapping(map) => {
-            for (key, element) in map {
-                let Value::String(key) = key else {
-                    odd.push((here(path), "has a key that is no text"));
-                    continue;
-                };
-                let access = |key: &str| key == "policies" || key == SHADOW_KEY || ACCESS_KEYS.contains(&key);
-                let others = path.is_empty() && access(key);
-                if others && !element.is_null() {
+            // Nor keys that are no text.
+            for (key, element) in map.iter().filter_map(|(key, element)| Some((key.as_str()?, element))) {
+                let others = key == "policies" || key == SHADOW_KEY || ACCESS_KEYS.contains(&key);
+                if path.is_empty() && others && !element.is_null() {
                     continue;
                 }
                 path.push(Step::Key(key));
-                find_odd(element, path, odd);
+                find_empty(element, path, empty);
                 path.pop();
             }
         }

@@ -148,11 +148,10 @@ fn parts(report: &mut Report<'_>, tree: &Node) -> Option<Parts> {
     };
     let entries = route_entries(report, tree)?;
     // The routes, by far the most of a large file, are read one by one; an empty list stands in for them here.
-    let root = sections.iter().map(|section| {
-        let value = if &*section.key == "routes" { Value::Sequence(Vec::new()) } else { values::value(&section.value) };
-        (Value::String(section.key.as_ref().to_owned()), value)
+    let root = values::mapping(sections, |section| {
+        if &*section.key == "routes" { Value::Sequence(Vec::new()) } else { values::value(&section.value) }
     });
-    let document = match decode::<Document>(report, &Field::Root, Value::Mapping(root.collect())) {
+    let document = match decode::<Document>(report, &Field::Root, root) {
         Decoded::Whole(document) | Decoded::Partial(document) => Some(document),
         Decoded::Nothing => None,
     };

@@ -134,11 +134,6 @@ impl<'a> Report<'a> {
         self.problems.is_empty()
     }
 
-    /// How much was wrong so far.
-    pub(crate) const fn len(&self) -> usize {
-        self.problems.len()
-    }
-
     /// The line on which a value begins; 0 if nobody knows.
     pub(crate) fn line_of(&self, at: &Field<'_>) -> usize {
         self.place(&at.steps(), Part::Value).0

@@ -1,21 +1,24 @@
 //! From the marked tree to the values that serde reads: one reading of the text serves both, so that no scalar
 //! means one thing to the policy language and another to the rest of the file.
 
-use portcullis_policy::yaml::{Kind, Node};
-use serde_yaml::{Mapping, Number, Value};
+use portcullis_policy::yaml::{Entry, Kind, Node};
+use serde_yaml::{Number, Value};
 
 use crate::schema::READ_BY_POLICY;
 
 /// The value of a route, where a mere `true` stands for what the policy language reads by itself: that is most of it.
 pub(crate) fn of_route(route: &Node) -> Value {
     let Some(entries) = route.as_mapping() else { return value(route) };
-    let mut map = Mapping::with_capacity(entries.len());
-    for entry in entries {
+    mapping(entries, |entry| {
         let read_already = READ_BY_POLICY.contains(&&*entry.key) && !entry.value.is_null();
-        let value = if read_already { Value::Bool(true) } else { value(&entry.value) };
-        map.insert(Value::String(entry.key.as_ref().to_owned()), value);
-    }
-    Value::Mapping(map)
+        if read_already { Value::Bool(true) } else { value(&entry.value) }
+    })
+}
+
+/// A mapping with the keys of `entries`.
+pub(crate) fn mapping(entries: &[Entry], value: impl Fn(&Entry) -> Value) -> Value {
+    let pair = |entry: &Entry| (Value::String(entry.key.as_ref().to_owned()), value(entry));
+    Value::Mapping(entries.iter().map(pair).collect())
 }
 
 /// The value of a node and of everything below it.
@@ -26,13 +29,7 @@ pub(crate) fn value(node: &Node) -> Value {
         Kind::Number(canonical) => number(canonical),
         Kind::Text(text) => Value::String(text.as_ref().to_owned()),
         Kind::List(items) => Value::Sequence(items.iter().map(value).collect()),
-        Kind::Mapping(entries) => {
-            let mut map = Mapping::with_capacity(entries.len());
-            for entry in entries.iter() {
-                map.insert(Value::String(entry.key.as_ref().to_owned()), value(&entry.value));
-            }
-            Value::Mapping(map)
-        }
+        Kind::Mapping(entries) => mapping(entries, |entry| value(&entry.value)),
     }
 }
 
