@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use portcullis_broker_api::{Replica, ReplicaBounds, Resolved};
 use portcullis_keys::ServiceRole;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::follower::Follower;
 use crate::series::{Goal, Series, figure, say};
 use crate::site::{Origin, Site};
 
@@ -73,25 +72,11 @@ async fn one(binary: &Path, count: u64) -> io::Result<[f64; 5]> {
 
 /// How long an empty replica takes until it has every session, each asked for as a request asks.
 async fn rebuild(site: &Site, count: u64) -> io::Result<Duration> {
-    let bounds = ReplicaBounds { max_bytes: usize::MAX, max_staleness: Duration::from_secs(300) };
-    let replica = Replica::new(site.broker(ServiceRole::Proxy), bounds);
-    let mut changes = replica.changes();
-    let stop = CancellationToken::new();
-    let _stop = stop.clone().drop_guard();
-    tokio::spawn(Arc::clone(&replica).run(stop));
-    // Its first stream begins with a reset.
-    changes.recv().await.map_err(io::Error::other)?;
+    let follower = Arc::new(Follower::start(site, usize::MAX).await?);
     let begun = Instant::now();
     each(count, MISSES, move |number| {
-        let replica = Arc::clone(&replica);
-        async move {
-            match replica.fetch(&Site::key(number)).await {
-                Resolved::Session(_) => Ok(()),
-                other @ (Resolved::Absent | Resolved::Missing | Resolved::Stale) => {
-                    Err(io::Error::other(format!("a session is not held: {other:?}")))
-                }
-            }
-        }
+        let follower = Arc::clone(&follower);
+        async move { follower.hold(number).await }
     })
     .await?;
     Ok(begun.elapsed())

@@ -3,22 +3,17 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
-use portcullis_broker_api::{BrokerClient, Change, EndReason, EndSelector, Replica, ReplicaBounds, Resolved};
-use portcullis_identity::{Clock as _, SystemClock};
+use portcullis_broker_api::{BrokerClient, EndReason, EndSelector};
 use portcullis_keys::ServiceRole;
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, timeout};
-use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::follower::{Follower, PATIENCE};
 use crate::series::{Goal, Series, figure, quantile, say};
 use crate::site::{Origin, STREAM, Site};
 
-/// Longer than anything here takes: a bound for what hangs, not a measure.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// What a replica may hold.
+const MAX_BYTES: usize = 1 << 30;
 /// Sessions that are ended together, below what a listener may lag behind.
 const TOGETHER: u64 = 2_000;
 
@@ -34,7 +29,7 @@ pub async fn measure(binary: &Path, replicas: u32, rounds: u32) -> io::Result<Ve
     let broker = site.broker(ServiceRole::Authn);
     let mut followers = Vec::new();
     for _ in 0..replicas {
-        followers.push(Follower::start(&site).await?);
+        followers.push(Follower::start(&site, MAX_BYTES).await?);
     }
     say(&format!("revoke to refused over {replicas} replicas"));
     let (mut refused, mut cut) = (Vec::new(), Vec::new());
@@ -54,48 +49,6 @@ pub async fn measure(binary: &Path, replicas: u32, rounds: u32) -> io::Result<Ve
             .with(1_u32, quantile(&cut, 0.99)),
         Series::new("ends told to all replicas, over replicas", "1/s", Goal::Open).with(replicas, delivered),
     ])
-}
-
-/// A replica as each proxy has one, and what it hears.
-struct Follower {
-    replica: Arc<Replica>,
-    changes: Receiver<Change>,
-    _stop: DropGuard,
-}
-
-impl Follower {
-    async fn start(site: &Site) -> io::Result<Self> {
-        let bounds = ReplicaBounds { max_bytes: 1 << 30, max_staleness: Duration::from_secs(300) };
-        let replica = Replica::new(site.broker(ServiceRole::Proxy), bounds);
-        let mut changes = replica.changes();
-        let stop = CancellationToken::new();
-        tokio::spawn(Arc::clone(&replica).run(stop.clone()));
-        // Its first stream begins with a reset.
-        timeout(PATIENCE, changes.recv()).await?.map_err(io::Error::other)?;
-        Ok(Self { replica, changes, _stop: stop.drop_guard() })
-    }
-
-    /// Holds person `number`'s session.
-    async fn hold(&self, number: u64) -> io::Result<()> {
-        match self.replica.fetch(&Site::key(number)).await {
-            Resolved::Session(_) => Ok(()),
-            other @ (Resolved::Absent | Resolved::Missing | Resolved::Stale) => {
-                Err(io::Error::other(format!("a session is not held: {other:?}")))
-            }
-        }
-    }
-
-    /// Waits until it has let go of person `number`'s session.
-    async fn let_go(&mut self, number: u64) -> io::Result<()> {
-        let key = Site::key(number);
-        while !matches!(self.replica.resolve(&key, SystemClock.now()), Resolved::Absent) {
-            match timeout(PATIENCE, self.changes.recv()).await? {
-                Ok(_) | Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return Err(io::Error::other("a replica has ended")),
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Milliseconds from the order to the last replica's refusal.
