@@ -126,6 +126,11 @@ impl Tree {
         if let Value::List(items) = &self.value { Some(items) } else { None }
     }
 
+    /// The values of a list, or the one value.
+    pub(crate) fn items(&self) -> &[Self] {
+        self.as_list().unwrap_or_else(|| std::slice::from_ref(self))
+    }
+
     pub(crate) fn members(&self) -> &[Member] {
         if let Value::Map(members) = &self.value { members } else { &[] }
     }
@@ -148,7 +153,7 @@ impl Tree {
 
     /// The texts of a list or the one text, commas and all.
     pub(crate) fn strings_whole(&self) -> Vec<String> {
-        self.as_list().unwrap_or_else(|| std::slice::from_ref(self)).iter().filter_map(Self::scalar).collect()
+        self.items().iter().filter_map(Self::scalar).collect()
     }
 
     /// The text of a scalar.

@@ -11,8 +11,7 @@ pub(super) fn upstreams(scope: &mut File<'_>, member: &Member) {
     let (preserve_host, websockets) = (flag("pass_host_header", true), flag("proxy_websockets", true));
     let skip_verify = flag("ssl_upstream_insecure_skip_verify", false);
     let timeout = scope.given("upstream_timeout").and_then(values::duration);
-    let one = std::slice::from_ref(&member.value);
-    for entry in member.value.as_list().unwrap_or(one) {
+    for entry in member.value.items() {
         let text = entry.scalar().unwrap_or_default();
         let Some((scheme, rest)) = text.split_once("://") else {
             scope.lost(member, &format!("`{text}` is no URL"), "to: http://HOST:PORT");

@@ -19,16 +19,13 @@ const KINDS: [(&str, &[&str]); 3] = [
 
 /// Each entry that ours has too; of the others it is said what they lack.
 pub(super) fn checks(scope: &mut Scope<'_, Arc<Around>>, member: &Member) {
-    let one = std::slice::from_ref(&member.value);
-    let entries = member.value.as_list().unwrap_or(one);
     let plain = scope.given("to").is_some_and(|to| {
-        let one = std::slice::from_ref(to);
-        let urls = to.as_list().unwrap_or(one).iter();
+        let urls = to.items().iter();
         urls.filter_map(|to| to.scalar().or_else(|| to.get("url").and_then(Tree::scalar)))
             .any(|url| url.starts_with("http://"))
     });
     let mut kept = Vec::new();
-    for entry in entries {
+    for entry in member.value.items() {
         let Some((kind, _)) = KINDS.iter().find(|(kind, _)| entry.get(kind).is_some()) else {
             scope.lost(member, "a check that is none of HTTP, TCP and gRPC", "http_health_check");
             continue;
@@ -99,13 +96,12 @@ fn of_kind(
 
 /// Ranges with the end left out, within the statuses that end an exchange.
 fn statuses(scope: &mut Scope<'_, Arc<Around>>, member: &Member, theirs: &Tree) -> Tree {
-    let one = std::slice::from_ref(theirs);
     let range = |tree: &Tree| {
         let start = tree.get("start").and_then(number).unwrap_or(0).max(200);
         let end = tree.get("end").and_then(number).unwrap_or(0).min(600);
         (start < end).then(|| Tree::map([("start", Tree::number(start)), ("end", Tree::number(end))]).flowing())
     };
-    let entries = theirs.as_list().unwrap_or(one);
+    let entries = theirs.items();
     let made: Vec<Tree> = entries.iter().filter_map(range).collect();
     if made.len() != entries.len() {
         scope.lost(member, "`expected_statuses` outside 200 to 599", "");

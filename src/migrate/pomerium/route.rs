@@ -32,11 +32,9 @@ const NOT_EDITABLE: [&str; 10] = [
 
 /// Upstreams of the schemes we speak, each once.
 pub(crate) fn to(scope: &mut Route<'_>, member: &Member) {
-    let one = std::slice::from_ref(&member.value);
-    let entries = member.value.as_list().unwrap_or(one);
     let mut upstreams: Vec<(String, u64, &Tree)> = Vec::new();
     let mut first_path: Option<String> = None;
-    for entry in entries {
+    for entry in member.value.items() {
         let text = entry.scalar().or_else(|| entry.get("url").and_then(Tree::scalar)).unwrap_or_default();
         let (url, weight) = weighted(&text, entry.get("weight"));
         let Some((scheme, rest)) = url.split_once("://") else {
