@@ -8,6 +8,7 @@ use portcullis_gate::{
     Audience, Destination, Found, Malformed, OwnPath, Presented, RequestHead, RequestView, Shadowed, TlsFacts, Verdict,
     find,
 };
+use portcullis_identity::Timestamp;
 
 use super::Context;
 use crate::access::Outcome;
@@ -33,8 +34,8 @@ pub(crate) enum Judged {
     SignIn(RequestView<'static>),
     /// A page of ours on a route's host.
     Own(OwnPath, RequestView<'static>, Presented),
-    /// A route's verdict, and the epoch it was judged in.
-    Route(Verdict, RequestView<'static>, u64),
+    /// A route's verdict, and the epoch and the instant it was judged in.
+    Route { verdict: Verdict, view: RequestView<'static>, epoch: u64, now: Timestamp },
 }
 
 /// Judges the request of `session`. Waits at most for one fetch of a session that is not at hand.
@@ -90,7 +91,7 @@ pub(crate) async fn judge(session: &Session, context: &mut Context) -> Judged {
             context.record.shadow = shadow.map(Box::new);
             context.record.records = shared.gate.records_read(&verdict).map(|records| Arc::downgrade(&records));
             context.record.decided(&verdict);
-            Judged::Route(verdict, view, epoch)
+            Judged::Route { verdict, view, epoch, now }
         }
     }
 }

@@ -9,6 +9,7 @@ use portcullis_gate::{
     Audience, Challenge, Grant, Malformed, Refusal, RequestView, Verdict, redirect_location, rewrite_path,
 };
 use portcullis_handover::ReturnPath;
+use portcullis_identity::Timestamp;
 use portcullis_reply::{Fragment, LoopFacts};
 
 use super::context::{Kind, Passage, ToRoute, ToSignIn, Tries};
@@ -39,10 +40,10 @@ pub(crate) async fn answer_or_pass(session: &mut Session, context: &mut Context)
             // Boxed, like every way that few requests take: the state of a request stays small.
             Some(Box::pin(own::answer(path, session, context, (&view, &presented))).await)
         }
-        Judged::Route(verdict, view, epoch) => match verdict {
+        Judged::Route { verdict, view, epoch, now } => match verdict {
             Verdict::Forward(grant) => {
                 context.shared.metrics.permitted.inc();
-                forward(session, context, (grant, epoch), view).await
+                forward(session, context, (grant, epoch, now), view).await
             }
             Verdict::Challenge(challenge) => Some(challenged(session, context, challenge, &view)),
             Verdict::Refuse(refusal) => {
@@ -75,11 +76,10 @@ fn to_sign_in(session: &mut Session, context: &mut Context, view: RequestView<'s
 async fn forward(
     session: &mut Session,
     context: &mut Context,
-    (grant, epoch): (Grant, u64),
+    (grant, epoch, judged_at): (Grant, u64, Timestamp),
     view: RequestView<'static>,
 ) -> Option<Answer> {
     let shared = std::sync::Arc::clone(&context.shared);
-    let judged_at = context.record.judged_at.unwrap_or_else(|| shared.now());
     if let Some(who) = &grant.session {
         shared.sessions.used(&who.key, judged_at);
     }

@@ -42,7 +42,7 @@ pub(crate) struct Targets {
     // As above: a reload and whoever asks for the state of the checks.
     checks: Mutex<Checks>,
     /// Told when there is a new check to make.
-    pub(crate) unchecked: Notify,
+    unchecked: Notify,
 }
 
 /// What makes two checks the same.
