@@ -55,7 +55,7 @@ impl House {
             None => None,
         };
         let providers = self.refresher.as_ref().map(|refresher| refresher.prepare(config)).transpose()?;
-        let authn = self.authn.as_ref().map(|authn| authn.prepare(Arc::clone(config), Some(&ring))).transpose()?;
+        let authn = self.authn.as_ref().map(|authn| authn.prepare(Arc::clone(config), &ring)).transpose()?;
         let proxy = match &self.proxy {
             Some(room) => Some(self.prepare_proxy(room, config, changed.then_some(&ring)).await?),
             None => None,

@@ -9,7 +9,7 @@ use portcullis_oidc::{CallObserver, ProviderStatus, RelyingParty, SetupError};
 use url::Url;
 
 /// The keys this service holds.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct AuthnKeys {
     pub(crate) credential: CredentialKeys,
     pub(crate) handover: SealKeys,

@@ -94,15 +94,15 @@ impl<S: Sessions> Authn<S> {
     }
 
     /// Builds the next generation, which serves nobody before [`Authn::take_over`]. Providers configured as before keep
-    /// what they have learnt; without `keys`, so do the keys.
+    /// what they have learnt.
     ///
     /// # Errors
     /// If a provider cannot be set up or the ring lacks a key; nothing has changed then.
-    pub fn prepare(&self, config: Arc<Config>, keys: Option<&KeyRing>) -> Result<NextGeneration, PublishError> {
+    pub fn prepare(&self, config: Arc<Config>, keys: &KeyRing) -> Result<NextGeneration, PublishError> {
         let observer: Arc<dyn CallObserver> = Arc::new(self.core.metrics.clone());
         let previous = self.core.generation.load_full();
-        let keys = keys.map_or_else(|| Ok(previous.keys.clone()), AuthnKeys::of)?;
-        Generation::build(config, keys, Some(&previous), &self.core.clock, &observer).map(NextGeneration)
+        Generation::build(config, AuthnKeys::of(keys)?, Some(&previous), &self.core.clock, &observer)
+            .map(NextGeneration)
     }
 
     /// Serves what was prepared.

@@ -52,9 +52,9 @@ impl Environment for NoEnvironment {
 }
 
 impl House {
-    /// The next generation, with another key ring or with the one before.
+    /// The next generation, with another key ring or with the first one.
     fn publish(&self, config: Arc<Config>, keys: Option<&KeyRing>) {
-        self.authn.take_over(self.authn.prepare(config, keys).unwrap());
+        self.authn.take_over(self.authn.prepare(config, keys.unwrap_or(&self.keys)).unwrap());
     }
 
     async fn new() -> Self {
