@@ -95,20 +95,19 @@ impl Admin {
 
     async fn end_sessions(&self, selector: &Value) -> Answer {
         let field = |name: &str| selector.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-        let shown = field("session").map(|shown| self.house.shown_session(shown));
-        if shown.is_some() && (field("user").is_some() || field("issuer").is_some()) {
-            return refusal(StatusCode::BAD_REQUEST, "wanted: {\"user\": …} or {\"session\": …}, not both");
-        }
-        let selector = match (field("user"), field("issuer")) {
-            (None, None) if shown.is_some() => match shown.flatten() {
+        let selector = match (field("session"), field("user"), field("issuer")) {
+            (Some(shown), None, None) => match self.house.shown_session(shown) {
                 Some(key) => EndSelector::Key(key),
                 None => return refusal(StatusCode::NOT_FOUND, "no live session is listed so in this process"),
             },
-            (Some(user), None) => EndSelector::User(user.into()),
-            (Some(user), Some(issuer)) => {
+            (Some(_), ..) => {
+                return refusal(StatusCode::BAD_REQUEST, "wanted: {\"user\": …} or {\"session\": …}, not both");
+            }
+            (None, Some(user), None) => EndSelector::User(user.into()),
+            (None, Some(user), Some(issuer)) => {
                 EndSelector::Principal(Principal { issuer: issuer.into(), subject: user.into() })
             }
-            (None, _) => {
+            (None, None, _) => {
                 return refusal(
                     StatusCode::BAD_REQUEST,
                     "wanted: {\"user\": …}, and \"issuer\" perhaps, or {\"session\": …}",

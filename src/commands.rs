@@ -7,7 +7,7 @@ use http::Method;
 use miette::{IntoDiagnostic, Result, WrapErr};
 use portcullis_identity::SystemClock;
 use portcullis_policy::eval;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::{Admin, Cli, Command, Decisions, EndSessions, Explain, ListSessions, Policy, Sessions, Status};
 use crate::decisions::Wanted;
@@ -78,9 +78,9 @@ fn told_apart(done: Result<u8>) -> ExitCode {
 }
 
 async fn show_status(options: Status) -> Result<ExitCode> {
-    let reply = ask(&options.admin, Method::GET, "/status", None).await?;
-    say(&if options.json { format!("{:#}", reply.body) } else { status::text(&reply.body) });
-    Ok(if status::is_well(&reply.body) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let answer = ask(&options.admin, Method::GET, "/status", None).await?;
+    say(&if options.json { format!("{answer:#}") } else { status::text(&answer) });
+    Ok(if status::is_well(&answer) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn explain_request(options: Explain) -> Result<ExitCode> {
@@ -92,15 +92,15 @@ fn explain_request(options: Explain) -> Result<ExitCode> {
 }
 
 async fn show_decision(request_id: &str, admin: Admin, json: bool) -> Result<ExitCode> {
-    let reply = ask(&admin, Method::GET, &format!("/decisions/{request_id}"), None).await?;
-    say(&if json { format!("{:#}", reply.body) } else { explain::text(&reply.body) });
+    let answer = ask(&admin, Method::GET, &format!("/decisions/{request_id}"), None).await?;
+    say(&if json { format!("{answer:#}") } else { explain::text(&answer) });
     Ok(ExitCode::SUCCESS)
 }
 
 async fn list_decisions(options: Decisions) -> Result<ExitCode> {
     let Decisions { decision, route, user, shadow, limit, admin, json } = options;
     let wanted = json!(Wanted { decision, route, user, shadow, limit });
-    let list = ask(&admin, Method::POST, "/decisions/list", Some(&wanted)).await?.body;
+    let list = ask(&admin, Method::POST, "/decisions/list", Some(&wanted)).await?;
     if json {
         list.as_array().into_iter().flatten().for_each(|record| say(&record.to_string()));
     } else {
@@ -110,40 +110,33 @@ async fn list_decisions(options: Decisions) -> Result<ExitCode> {
 }
 
 async fn reload(options: Admin) -> Result<ExitCode> {
-    let reply = ask(&options, Method::POST, "/reload", None).await?;
-    say(&format!("generation {}", reply.body.get("generation").and_then(|text| text.as_str()).unwrap_or("unknown")));
+    let answer = ask(&options, Method::POST, "/reload", None).await?;
+    say(&format!("generation {}", answer.get("generation").and_then(|text| text.as_str()).unwrap_or("unknown")));
     Ok(ExitCode::SUCCESS)
 }
 
 async fn end_sessions(options: EndSessions) -> Result<ExitCode> {
     let EndSessions { user, session, issuer, admin } = options;
     let selector = json!({ "user": user, "session": session, "issuer": issuer });
-    let reply = ask(&admin, Method::POST, "/sessions/end", Some(&selector)).await?;
-    say(&format!("sessions ended: {}", reply.body.get("ended").and_then(serde_json::Value::as_u64).unwrap_or(0)));
+    let answer = ask(&admin, Method::POST, "/sessions/end", Some(&selector)).await?;
+    say(&format!("sessions ended: {}", answer.get("ended").and_then(Value::as_u64).unwrap_or(0)));
     Ok(ExitCode::SUCCESS)
 }
 
 async fn list_sessions(options: ListSessions) -> Result<ExitCode> {
-    let reply = ask(&options.admin, Method::GET, "/sessions", None).await?;
-    say(&if options.json { format!("{:#}", reply.body) } else { status::sessions(&reply.body) });
+    let answer = ask(&options.admin, Method::GET, "/sessions", None).await?;
+    say(&if options.json { format!("{answer:#}") } else { status::sessions(&answer) });
     Ok(ExitCode::SUCCESS)
 }
 
-/// Asks the process and takes its refusal for an error.
-pub(crate) async fn ask(
-    admin: &Admin,
-    method: Method,
-    path: &str,
-    body: Option<&serde_json::Value>,
-) -> Result<admin_client::Reply> {
+/// What the process answers; its refusal is an error.
+pub(crate) async fn ask(admin: &Admin, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
     let socket = admin_client::socket(admin)?;
-    let reply = admin_client::ask(&socket, method, path, body).await?;
-    let status = reply.status;
-    Ok(admin_client::Reply { status, body: accepted(reply)? })
+    accepted(admin_client::ask(&socket, method, path, body).await?)
 }
 
 /// What the process answered, unless that is a refusal.
-pub(crate) fn accepted(reply: admin_client::Reply) -> Result<serde_json::Value> {
+pub(crate) fn accepted(reply: admin_client::Reply) -> Result<Value> {
     let admin_client::Reply { status, body } = reply;
     if status.is_success() {
         return Ok(body);

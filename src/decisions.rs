@@ -14,13 +14,14 @@ pub(crate) use list::{MAX_LISTED, Wanted, text};
 
 /// A record with the facts its decision read: a line of the decision sink.
 pub(crate) fn json(record: &DecisionRecord) -> Value {
-    told(record, None)
+    told(record, record.explained(None).as_ref(), None)
 }
 
 /// A record as `portcullis explain` shows it: with what would have to change, and what serves now.
 pub(crate) fn explained(record: &DecisionRecord, now: &Snapshot, records: Option<&Records>) -> Value {
-    let mut told = told(record, records);
-    let to_pass = to_pass(record, record.explained(records), now);
+    let explained = record.explained(records);
+    let mut told = told(record, explained.as_ref(), records);
+    let to_pass = to_pass(record, explained, now);
     if let Value::Object(fields) = &mut told {
         fields.insert("to_pass".into(), json!(to_pass));
         fields.insert("generation_now".into(), json!(now.generation().to_string()));
@@ -28,8 +29,7 @@ pub(crate) fn explained(record: &DecisionRecord, now: &Snapshot, records: Option
     told
 }
 
-fn told(record: &DecisionRecord, newest: Option<&Records>) -> Value {
-    let explained = record.explained(newest);
+fn told(record: &DecisionRecord, explained: Option<&Explained>, newest: Option<&Records>) -> Value {
     let DecisionRecord {
         request_id,
         at,
@@ -50,7 +50,7 @@ fn told(record: &DecisionRecord, newest: Option<&Records>) -> Value {
         generation,
         records: _,
     } = record;
-    let rules = explained.as_ref().map(|explained| explained.explanation.rules.as_slice()).unwrap_or_default();
+    let rules = explained.map(|explained| explained.explanation.rules.as_slice()).unwrap_or_default();
     let rule = decision.and_then(|decision| decision.rule);
     let reasons: Vec<&str> = decision.iter().flat_map(|decision| decision.reasons.iter()).collect();
     let missing = missing.and_then(|missing| Why::Lacks(missing).word());
@@ -72,7 +72,7 @@ fn told(record: &DecisionRecord, newest: Option<&Records>) -> Value {
         "rule": rule,
         "rule_line": line_of(rules, rule),
         "rules": rules,
-        "exact": explained.as_ref().map(|explained| explained.exact),
+        "exact": explained.map(|explained| explained.exact),
         "shadow": shadow.as_ref().map(|shadowed| on_trial(shadowed, record.shadow_explained(newest).as_ref())),
         "session": session.as_ref().map(|session| session.key.to_string()),
         "generation": generation.map(|generation| generation.to_string()),

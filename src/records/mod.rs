@@ -57,7 +57,7 @@ async fn list(options: ListRecords) -> Result<()> {
     let mut after = Value::Null;
     loop {
         let request = json!({ "type": kind, "id": id, "after": after });
-        let page = ask(&admin, Method::POST, "/records/list", Some(&request)).await?.body;
+        let page = ask(&admin, Method::POST, "/records/list", Some(&request)).await?;
         let records = page.get("records").and_then(Value::as_array).cloned().unwrap_or_default();
         for record in &records {
             let field = |name: &str| record.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -88,6 +88,6 @@ async fn delete(options: DeleteRecords) -> Result<()> {
 }
 
 async fn delete_some(admin: &Admin, request: &Value) -> Result<u64> {
-    let answer = ask(admin, Method::POST, "/records/delete", Some(request)).await?.body;
+    let answer = ask(admin, Method::POST, "/records/delete", Some(request)).await?;
     Ok(answer.get("deleted").and_then(Value::as_u64).unwrap_or_default())
 }
