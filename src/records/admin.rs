@@ -6,13 +6,12 @@ use http::StatusCode;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use portcullis_broker_api::{
-    BrokerClient, Deletion, Listing, MAX_RECORDS_BYTES, NewRecord, Pushed, RecordKey, RecordPage, RecordsError,
-    record_type,
+    BrokerClient, Deletion, Listing, MAX_RECORD_LINE_BYTES, MAX_RECORDS_BYTES, NewRecord, Pushed, RecordKey,
+    RecordPage, RecordsError, record_type,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::line;
 use crate::house::chain;
 
 /// Why an order about records was not followed.
@@ -119,8 +118,8 @@ impl Push {
             self.rest.extend_from_slice(part);
             if parts.peek().is_some() {
                 self.line()?;
-            } else if self.rest.len() > line::MAX_LINE_BYTES {
-                return Err(format!("a line is longer than {} bytes", line::MAX_LINE_BYTES));
+            } else if self.rest.len() > MAX_RECORD_LINE_BYTES {
+                return Err(format!("a line is longer than {MAX_RECORD_LINE_BYTES} bytes"));
             }
         }
         Ok(())
@@ -132,7 +131,7 @@ impl Push {
             self.head = Some(serde_json::from_slice(&text).map_err(|error| error.to_string())?);
             return Ok(());
         }
-        let record = line::read(&text)?;
+        let record = NewRecord::from_line(&text).map_err(|error| chain(&error))?;
         self.bytes = self.bytes.saturating_add(record.bytes());
         if self.bytes > MAX_RECORDS_BYTES {
             return Err(format!("the records take more than {MAX_RECORDS_BYTES} bytes"));
@@ -189,6 +188,6 @@ mod tests {
             assert!(taken(&[broken]).is_err(), "{broken}");
         }
         assert!(taken(&["{\"replaces\":\"hr\"}\n"]).unwrap_err().contains("delete all"));
-        assert!(taken(&["{}\n", &"x".repeat(line::MAX_LINE_BYTES + 1)]).unwrap_err().contains("longer"));
+        assert!(taken(&["{}\n", &"x".repeat(MAX_RECORD_LINE_BYTES + 1)]).unwrap_err().contains("longer"));
     }
 }

@@ -1,14 +1,13 @@
 //! `portcullis records`: external data for policies, pushed to the broker of a running process over its admin socket.
 
 pub(crate) mod admin;
-mod line;
 mod source;
 
 use std::process::ExitCode;
 
 use http::Method;
 use miette::{Result, miette};
-use portcullis_broker_api::record_type;
+use portcullis_broker_api::{record_line, record_type};
 use serde_json::{Value, json};
 
 use crate::admin_client;
@@ -64,7 +63,7 @@ async fn list(options: ListRecords) -> Result<()> {
             let (kind, id, data) = (field("type"), field("id"), field("data"));
             // A name from an export may hold what a terminal would act upon.
             let shown = || format!("{:<24}{:<24}{}", printable(kind), printable(id), printable(data));
-            say(&if whole { line::text(kind, id, data) } else { shown() });
+            say(&if whole { record_line(kind, id, data) } else { shown() });
         }
         let more = page.get("more").and_then(Value::as_bool).unwrap_or_default();
         let Some(last) = records.last().filter(|_| more) else { return Ok(()) };

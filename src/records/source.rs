@@ -9,9 +9,10 @@ use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::StreamBody;
 use hyper::body::{Body, Frame};
+use portcullis_broker_api::{MAX_RECORD_LINE_BYTES, NewRecord};
 use serde_json::json;
 
-use super::line;
+use crate::house::chain;
 
 /// Bytes that are sent at a time.
 const FRAME_BYTES: usize = 64 * 1024;
@@ -82,12 +83,12 @@ impl Source {
                 continue;
             }
             let named = |fault: String| format!("{}:{}: {fault}", input.name, input.line);
-            let record = line::read(text.trim_ascii()).map_err(named)?;
+            let record = NewRecord::from_line(text.trim_ascii()).map_err(|error| named(chain(&error)))?;
             if let Some(kind) = self.replaces.as_ref().filter(|kind| **kind != record.key().kind) {
                 return Err(named(format!("the type is not `{kind}`, which is replaced")));
             }
             self.count = self.count.saturating_add(1);
-            return Ok(Some(line::write(&record)));
+            return Ok(Some(record.to_line()));
         }
     }
 
@@ -135,7 +136,7 @@ impl Input {
 
     /// Reads a line, never more of it than is looked at; `false`: there is none.
     fn next(&mut self, text: &mut Vec<u8>) -> Result<bool, String> {
-        let most = u64::try_from(line::MAX_LINE_BYTES).unwrap_or(u64::MAX).saturating_add(2);
+        let most = u64::try_from(MAX_RECORD_LINE_BYTES).unwrap_or(u64::MAX).saturating_add(2);
         self.line = self.line.saturating_add(1);
         let read = self.reader.by_ref().take(most).read_until(b'\n', text);
         Ok(read.map_err(|error| format!("{}:{}: {error}", self.name, self.line))? > 0)
@@ -178,7 +179,7 @@ mod tests {
         assert_eq!(other, "0.jsonl:2: the type is not `hr`, which is replaced");
         assert!(sent(&["\n"], Some("hr")).unwrap_err().starts_with("no record of type `hr` was given"));
         assert_eq!(sent(&["\n"], None).unwrap(), "{\"replaces\":null}\n");
-        let long = format!("{one}\n{}", " ".repeat(line::MAX_LINE_BYTES * 2));
+        let long = format!("{one}\n{}", " ".repeat(MAX_RECORD_LINE_BYTES * 2));
         assert!(sent(&[&format!("{long}x")], None).unwrap_err().starts_with("0.jsonl:"), "a long line ends the push");
     }
 }

@@ -18,6 +18,7 @@ mod feed;
 mod new_record;
 mod new_session;
 mod record_calls;
+mod record_line;
 mod replica;
 mod tokens;
 pub mod wire;
@@ -33,5 +34,6 @@ pub use new_record::{
 };
 pub use new_session::{NewSession, Profile};
 pub use record_calls::{Deletion, Listing, Pushed, RecordPage, RecordsFeed, RecordsFeedEvent};
+pub use record_line::{MAX_RECORD_LINE_BYTES, RecordLineError, record_line};
 pub use replica::{Change, RecordsStatus, Replica, ReplicaBounds, ReplicaStatus, Resolved};
 pub use tokens::{Secret, Tokens, UpstreamTokens};

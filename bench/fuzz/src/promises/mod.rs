@@ -2,6 +2,7 @@
 
 mod configuration;
 mod policy;
+mod record;
 mod request;
 mod secret;
 
@@ -28,4 +29,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "credential", run: secret::credential, words: secret::COOKIE_WORDS },
     Target { name: "sealed", run: secret::sealed, words: secret::SEALED_WORDS },
     Target { name: "configuration", run: configuration::text, words: configuration::WORDS },
+    Target { name: "record", run: record::line, words: record::WORDS },
 ];
