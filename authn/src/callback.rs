@@ -1,7 +1,6 @@
 //! The end of a sign-in at the provider: the browser comes back with a code.
 
-use portcullis_broker_api::{CreateError, EndReason, EndSelector, NewSession, Profile, Secret, Tokens};
-use portcullis_config::SecretText;
+use portcullis_broker_api::{CreateError, EndReason, EndSelector, NewSession, Profile, Tokens};
 use portcullis_handover::SignInRequest;
 use portcullis_identity::{Needs, ProviderName, Session};
 use portcullis_keys::{CredentialKind, Handle};
@@ -217,7 +216,6 @@ impl<S: Sessions> Turn<'_, S> {
         let Identity { principal, provider_session, authenticated_at, acr, claims_json, email, name, groups, tokens } =
             identity;
         let portcullis_oidc::Tokens { access_token, refresh_token, id_token, expires_at } = tokens;
-        let secret = |text: &SecretText| Secret::new(text.expose());
         let new = NewSession {
             key: handle.key(),
             provider: provider.clone(),
@@ -234,12 +232,7 @@ impl<S: Sessions> Turn<'_, S> {
             acr,
             expires_at: self.now.saturating_add(limits.lifetime),
             idle: limits.idle,
-            tokens: Tokens {
-                access_token: Some(secret(&access_token)),
-                refresh_token: refresh_token.as_ref().map(secret),
-                id_token: Some(secret(&id_token)),
-                expires_at,
-            },
+            tokens: Tokens { access_token: Some(access_token), refresh_token, id_token: Some(id_token), expires_at },
         };
         self.core.sessions.create(new).await
     }

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use portcullis_broker_api::wire::{self, WireError};
-use portcullis_broker_api::{Profile, Secret, Tokens};
-use portcullis_config::{Config, Provider, SecretText};
-use portcullis_identity::{Clock, ProviderName, SessionKey};
+use portcullis_broker_api::{Profile, Tokens};
+use portcullis_config::{Config, Provider};
+use portcullis_identity::{Clock, ProviderName, SecretText, SessionKey};
 use portcullis_oidc::{
     Held, RefreshError, Refreshed, RefreshedFacts, RefreshedTokens, RelyingParty, SetupError, Unobserved,
 };
@@ -184,7 +184,7 @@ async fn refresh(writes: &Queue<Command>, party: Option<Arc<RelyingParty>>, due:
                 issuer: &due.principal.issuer,
                 subject: &due.principal.subject,
                 refresh_token: refresh_token.expose(),
-                id_token: due.tokens.id_token.as_ref().map(Secret::expose),
+                id_token: due.tokens.id_token.as_ref().map(SecretText::expose),
             };
             let answer = party.refresh(held).await;
             outcome_of(answer, &due)
@@ -282,11 +282,10 @@ const fn sureness(unsure: bool) -> Sureness {
 /// Tokens that could not be read back: too long.
 fn renewed(new: RefreshedTokens, old: &Tokens) -> Result<Tokens, WireError> {
     let RefreshedTokens { access_token, refresh_token, id_token, expires_at } = new;
-    let secret = |text: &SecretText| Secret::new(text.expose());
     let tokens = Tokens {
-        access_token: Some(secret(&access_token)),
-        refresh_token: refresh_token.as_ref().map(secret).or_else(|| old.refresh_token.clone()),
-        id_token: id_token.as_ref().map(secret).or_else(|| old.id_token.clone()),
+        access_token: Some(access_token),
+        refresh_token: refresh_token.or_else(|| old.refresh_token.clone()),
+        id_token: id_token.or_else(|| old.id_token.clone()),
         expires_at,
     };
     wire::tokens(wire::tokens_message(&tokens))

@@ -7,7 +7,7 @@ use futures_util::Stream;
 use portcullis_broker_api::wire::generated as proto;
 use portcullis_broker_api::wire::generated::broker_server;
 use portcullis_broker_api::{EndReason, ServerId, UpstreamTokens, wire};
-use portcullis_identity::{SessionKey, Timestamp};
+use portcullis_identity::{SecretText, SessionKey, Timestamp};
 use portcullis_keys::ServiceRole;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -135,7 +135,7 @@ impl broker_server::Broker for BrokerService {
         tracing::debug!(session.key = %key, http.route = route, "tokens for an upstream");
         let tokens = self.reads.ask(|reply| Read::Tokens { key, reply }).await;
         let UpstreamTokens { access_token, id_token, expires_at } = tokens.map_err(|refusal| self.refused(refusal))?;
-        let exposed = |secret: Option<portcullis_broker_api::Secret>| secret.map(|secret| secret.expose().to_owned());
+        let exposed = |secret: Option<SecretText>| secret.map(|secret| secret.expose().to_owned());
         Ok(Response::new(proto::AccessTokenAnswer {
             access_token: exposed(access_token),
             id_token: exposed(id_token),

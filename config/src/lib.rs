@@ -37,7 +37,6 @@ mod provider;
 mod report;
 mod route;
 mod schema;
-mod secret;
 mod values;
 mod watch;
 
@@ -59,5 +58,4 @@ pub use route::{
     PathRewrite, Redirect, RedirectPath, Route, Scheme, TemplatePart, Upstream, UpstreamTls,
 };
 pub use schema::json_schema as schema;
-pub use secret::SecretText;
 pub use watch::{WatchError, Watcher};

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use portcullis_identity::SecretText;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::client_trust::DownstreamMtls;
 use crate::provider::Provider;
 use crate::route::Route;
-use crate::secret::SecretText;
 
 /// One generation of the configuration.
 #[derive(Debug)]

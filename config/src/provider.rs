@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_identity::ProviderName;
+use portcullis_identity::{ProviderName, SecretText};
 use rustls_pki_types::CertificateDer;
-
-use crate::secret::SecretText;
 
 /// An OpenID Provider.
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use portcullis_broker_api::Resolved;
-use portcullis_config::{Config, SecretText};
+use portcullis_config::Config;
 use portcullis_gate::{Assertions, Gate, Presented};
-use portcullis_identity::{Clock, SessionKey, Timestamp};
+use portcullis_identity::{Clock, SecretText, SessionKey, Timestamp};
 use portcullis_keys::{AssertionKeys, CredentialKeys, KeyRing, Random, SealKeys};
 
 use crate::decisions::Decisions;

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use portcullis_config::SecretText;
+use portcullis_identity::SecretText;
 
 use super::tree::Tree;
 use crate::secret_file;

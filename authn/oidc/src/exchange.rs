@@ -6,8 +6,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use portcullis_config::{ClientAuth, SecretText};
-use portcullis_identity::{Groups, Needs, Principal, Timestamp};
+use portcullis_config::ClientAuth;
+use portcullis_identity::{Groups, Needs, Principal, SecretText, Timestamp};
 use serde::Deserialize;
 use url::form_urlencoded;
 

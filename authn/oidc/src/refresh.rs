@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_config::SecretText;
-use portcullis_identity::{Groups, Timestamp};
+use portcullis_identity::{Groups, SecretText, Timestamp};
 
 use crate::claims::{ClaimsError, RawClaims};
 use crate::error::{DiscoveryError, ExchangeError, OauthErrorCode, UserinfoError};

@@ -1,7 +1,7 @@
 //! One provider's configuration, taken over by its relying party.
 
-use portcullis_config::{ClaimMapping, ClientAuth, Provider, ProviderTransport, SecretText};
-use portcullis_identity::ProviderName;
+use portcullis_config::{ClaimMapping, ClientAuth, Provider, ProviderTransport};
+use portcullis_identity::{ProviderName, SecretText};
 use url::Url;
 
 /// What a relying party knows before it has talked to its provider. Equal settings mean that whatever was

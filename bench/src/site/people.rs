@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use portcullis_broker_api::{NewSession, Profile, Secret, Tokens};
-use portcullis_identity::{Group, Groups, Principal, ProviderName, SessionKey, Timestamp};
+use portcullis_broker_api::{NewSession, Profile, Tokens};
+use portcullis_identity::{Group, Groups, Principal, ProviderName, SecretText, SessionKey, Timestamp};
 use serde_json::json;
 
 /// The claims of each.
@@ -44,9 +44,9 @@ pub fn session(number: u64, key: SessionKey, now: Timestamp) -> NewSession {
         expires_at: now.saturating_add(Duration::from_secs(14 * 3600)),
         idle: None,
         tokens: Tokens {
-            access_token: Some(Secret::new("a".repeat(800))),
-            refresh_token: Some(Secret::new("r".repeat(600))),
-            id_token: Some(Secret::new("i".repeat(900))),
+            access_token: Some(SecretText::new("a".repeat(800))),
+            refresh_token: Some(SecretText::new("r".repeat(600))),
+            id_token: Some(SecretText::new("i".repeat(900))),
             expires_at: Some(now.saturating_add(Duration::from_secs(300))),
         },
     }

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_identity::{Principal, ProviderName, SessionKey};
-
-use crate::Secret;
+use portcullis_identity::{Principal, ProviderName, SecretText, SessionKey};
 
 /// Which sessions to end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +69,7 @@ pub struct LogoutHint {
     /// The session's provider.
     pub provider: ProviderName,
     /// For `id_token_hint` (OpenID Connect RP-Initiated Logout 2).
-    pub id_token: Option<Secret>,
+    pub id_token: Option<SecretText>,
     /// For revocation (RFC 7009).
-    pub access_token: Option<Secret>,
+    pub access_token: Option<SecretText>,
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use portcullis_broker_api::{Profile, Secret, Tokens};
-use portcullis_identity::{ManualClock, Principal, ProviderName};
+use portcullis_broker_api::{Profile, Tokens};
+use portcullis_identity::{ManualClock, Principal, ProviderName, SecretText};
 use portcullis_keys::{KeyRing, SystemRandom, sha256};
 
 use super::*;
@@ -204,7 +204,7 @@ async fn nothing_is_made_of_a_session_that_ends_in_the_same_group() {
 async fn only_the_refresh_that_the_mark_is_of_changes_or_ends_a_session() {
     let bench = Bench::new();
     (0..12).for_each(|_| bench.open.send(()).unwrap());
-    let tokens = Tokens { refresh_token: Some(Secret::new("spent")), ..Tokens::default() };
+    let tokens = Tokens { refresh_token: Some(SecretText::new("spent")), ..Tokens::default() };
     let new = Box::new(NewSession { tokens, ..new_session("a") });
     bench.queue.ask(|reply| Command::Create { new, reply }).await.unwrap();
     let lost = bench.begin("a", Duration::from_secs(601)).await;
@@ -212,11 +212,14 @@ async fn only_the_refresh_that_the_mark_is_of_changes_or_ends_a_session() {
     assert_eq!((lost.interrupted, second.interrupted), (false, true));
     bench.finish(&lost, RefreshOutcome::Ended).await.unwrap();
     assert!(bench.shared.known().index.live(&key("a"), NOW).is_some());
-    let renewed = |text: &str| Tokens { refresh_token: Some(Secret::new(text)), ..Tokens::default() };
+    let renewed = |text: &str| Tokens { refresh_token: Some(SecretText::new(text)), ..Tokens::default() };
     bench.finish(&lost, RefreshOutcome::Renewed { tokens: renewed("late"), facts: None }).await.unwrap();
     bench.finish(&second, RefreshOutcome::Renewed { tokens: renewed("rotated"), facts: None }).await.unwrap();
     let third = bench.begin("a", Duration::from_secs(601)).await;
-    assert_eq!((third.tokens.refresh_token.as_ref().map(Secret::expose), third.interrupted), (Some("rotated"), false));
+    assert_eq!(
+        (third.tokens.refresh_token.as_ref().map(SecretText::expose), third.interrupted),
+        (Some("rotated"), false)
+    );
     bench.finish(&third, RefreshOutcome::Ended).await.unwrap();
     assert!(bench.shared.known().index.live(&key("a"), NOW).is_none());
 }

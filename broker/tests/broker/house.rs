@@ -5,10 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_broker::{Broker, BrokerParts};
-use portcullis_broker_api::{
-    BrokerClient, Change, Endpoint, NewSession, Profile, Replica, ReplicaBounds, Secret, Tokens,
-};
-use portcullis_identity::{Clock as _, Group, ManualClock, Principal, ProviderName, SessionKey, Timestamp};
+use portcullis_broker_api::{BrokerClient, Change, Endpoint, NewSession, Profile, Replica, ReplicaBounds, Tokens};
+use portcullis_identity::{Clock as _, Group, ManualClock, Principal, ProviderName, SecretText, SessionKey, Timestamp};
 use portcullis_keys::{KeyRing, ServiceRole, SystemRandom, sha256};
 use prometheus::Registry;
 use tempfile::TempDir;
@@ -167,9 +165,9 @@ pub(crate) fn new_session(name: &str, now: Timestamp) -> NewSession {
         expires_at: now.saturating_add(Duration::from_secs(3600)),
         idle: None,
         tokens: Tokens {
-            access_token: Some(Secret::new("canary-access")),
-            refresh_token: Some(Secret::new("canary-refresh")),
-            id_token: Some(Secret::new("canary-id")),
+            access_token: Some(SecretText::new("canary-access")),
+            refresh_token: Some(SecretText::new("canary-refresh")),
+            id_token: Some(SecretText::new("canary-id")),
             expires_at: Some(now.saturating_add(Duration::from_secs(300))),
         },
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_broker::Refresher;
-use portcullis_broker_api::{Change, NewSession, Replica, Resolved, Secret, Tokens};
+use portcullis_broker_api::{Change, NewSession, Replica, Resolved, Tokens};
 use portcullis_config::{Config, ProcessEnvironment, from_text};
-use portcullis_identity::{Clock as _, Principal, ProviderName, Session, SessionKey};
+use portcullis_identity::{Clock as _, Principal, ProviderName, SecretText, Session, SessionKey};
 use serde_json::json;
 use tokio::sync::Barrier;
 use tokio::time::timeout;
@@ -74,7 +74,7 @@ impl Scene {
 
 fn session(house: &House, provider: &FakeProvider, name: &str) -> NewSession {
     let new = house.new_session(name);
-    let tokens = Tokens { refresh_token: Some(Secret::new("refresh-token")), id_token: None, ..new.tokens.clone() };
+    let tokens = Tokens { refresh_token: Some(SecretText::new("refresh-token")), id_token: None, ..new.tokens.clone() };
     let principal = Principal { issuer: provider.issuer().into(), subject: SUBJECT.into() };
     NewSession { principal, tokens, ..new }
 }

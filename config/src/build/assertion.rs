@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use http::HeaderName;
+use portcullis_identity::SecretText;
 
 use super::{Build, headers};
 use crate::field::Field;
@@ -43,7 +44,7 @@ pub(crate) fn assertion(build: &mut Build<'_>, section: AssertionSection, namesp
         let text = pem::unwrap_base64(&found.text);
         let usable = pem::p256_key(&text).map_err(|error| Fault::new(format!("{} {error}", found.origin.display())));
         if build.report.take(&at, usable).is_some() {
-            keys.push(text.into());
+            keys.push(SecretText::new(text));
         }
     }
     let issuer_format = match issuer_format {

@@ -3,16 +3,15 @@
 
 use std::path::{Path, PathBuf};
 
+use portcullis_identity::SecretText;
 use zeroize::Zeroizing;
 
 use super::Build;
 use crate::digest::sha256;
 use crate::field::Field;
-
 use crate::pem;
 use crate::report::Fault;
 use crate::schema::{PemFile, PemText, Reference};
-use crate::secret::SecretText;
 
 /// A text, and where it came from, for messages.
 #[derive(Debug)]

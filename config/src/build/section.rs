@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use portcullis_identity::SecretText;
 use url::Url;
 
 use super::Build;
@@ -214,7 +215,7 @@ pub(crate) fn secret(
         }
         return Some(SecretSource::StateFile(directories.state.join("secret")));
     };
-    build.secret_text(&at, reference).map(|found| SecretSource::Text(found.text.as_str().to_owned().into()))
+    build.secret_text(&at, reference).map(|found| SecretSource::Text(SecretText::new(found.text.as_str())))
 }
 
 /// The proxies' copy of the sessions.

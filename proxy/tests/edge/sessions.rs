@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use portcullis_broker_api::{BrokerError, Change, RedeemError, Resolved, Secret, UpstreamTokens};
+use portcullis_broker_api::{BrokerError, Change, RedeemError, Resolved, UpstreamTokens};
 use portcullis_gate::RecordSource;
-use portcullis_identity::{Principal, ProviderName, Records, Session, SessionKey, Subject, Timestamp};
+use portcullis_identity::{Principal, ProviderName, Records, SecretText, Session, SessionKey, Subject, Timestamp};
 use portcullis_proxy::Sessions;
 use tokio::sync::broadcast;
 
@@ -111,7 +111,7 @@ impl Sessions for FakeSessions {
 
     async fn tokens(&self, _: &SessionKey, _: &str) -> Result<Option<UpstreamTokens>, BrokerError> {
         Ok(Some(UpstreamTokens {
-            access_token: Some(Secret::new("access-of-alice")),
+            access_token: Some(SecretText::new("access-of-alice")),
             id_token: None,
             expires_at: None,
         }))

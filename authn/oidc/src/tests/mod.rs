@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use portcullis_config::{ClaimMapping, Provider, ProviderTransport, SecretText};
-use portcullis_identity::{Clock as _, ManualClock, Needs, ProviderName, Timestamp};
+use portcullis_config::{ClaimMapping, Provider, ProviderTransport};
+use portcullis_identity::{Clock as _, ManualClock, Needs, ProviderName, SecretText, Timestamp};
 use url::Url;
 
 use crate::{Account, AuthorizationRequest, Callback, ExchangeError, Identity, RelyingParty, Unobserved};

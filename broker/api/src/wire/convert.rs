@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_identity::{
-    Claims, ClaimsError, Group, Groups, MAX_CLAIMS_BYTES, Principal, ProviderName, Session, SessionKey, Subject,
-    Timestamp,
+    Claims, ClaimsError, Group, Groups, MAX_CLAIMS_BYTES, Principal, ProviderName, SecretText, Session, SessionKey,
+    Subject, Timestamp,
 };
 
 use super::generated as wire;
-use crate::{EndReason, EndSelector, Ended, LogoutHint, NewSession, Profile, RecordError, Secret, Tokens};
+use crate::{EndReason, EndSelector, Ended, LogoutHint, NewSession, Profile, RecordError, Tokens};
 
 /// The longest text of a name, an address or an id; claims have their own bound.
 const MAX_TEXT_BYTES: usize = 4 * 1024;
@@ -298,15 +298,15 @@ pub fn ended_message(ended: &Ended) -> wire::Ended {
 ///
 /// # Errors
 /// [`WireError::OutOfRange`] beyond 64 KiB.
-pub fn secret(text: Option<String>, field: &'static str) -> Result<Option<Secret>, WireError> {
+pub fn secret(text: Option<String>, field: &'static str) -> Result<Option<SecretText>, WireError> {
     match text {
         Some(text) if text.len() > MAX_TOKEN_BYTES => Err(WireError::OutOfRange { field }),
-        Some(text) => Ok(Some(Secret::new(text))),
+        Some(text) => Ok(Some(SecretText::new(text))),
         None => Ok(None),
     }
 }
 
-fn exposed(secret: Option<&Secret>) -> Option<String> {
+fn exposed(secret: Option<&SecretText>) -> Option<String> {
     secret.map(|secret| secret.expose().to_owned())
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_identity::{Group, Principal, ProviderName, SessionKey, Timestamp};
+use portcullis_identity::{Group, Principal, ProviderName, SecretText, SessionKey, Timestamp};
 use proptest::option;
 use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
 
@@ -11,7 +11,7 @@ use super::generated as proto;
 use super::{
     WireError, create_request, end_request, end_selector, ended_message, new_session, session, session_message,
 };
-use crate::{EndReason, EndSelector, Ended, LogoutHint, NewSession, Profile, Secret, Tokens};
+use crate::{EndReason, EndSelector, Ended, LogoutHint, NewSession, Profile, Tokens};
 
 /// Breaks one thing in a good session.
 type Bend = fn(&mut proto::Session);
@@ -29,9 +29,9 @@ fn sample() -> NewSession {
         expires_at: Timestamp::MAX,
         idle: None,
         tokens: Tokens {
-            access_token: Some(Secret::new("canary-access")),
-            refresh_token: Some(Secret::new("canary-refresh")),
-            id_token: Some(Secret::new("canary-id")),
+            access_token: Some(SecretText::new("canary-access")),
+            refresh_token: Some(SecretText::new("canary-refresh")),
+            id_token: Some(SecretText::new("canary-id")),
             expires_at: None,
         },
     }
@@ -43,8 +43,8 @@ fn no_debug_shows_a_token_or_a_claim() {
     let request = create_request(&new);
     let hint = LogoutHint {
         provider: ProviderName::new("corp"),
-        id_token: Some(Secret::new("canary-id")),
-        access_token: Some(Secret::new("canary-access")),
+        id_token: Some(SecretText::new("canary-id")),
+        access_token: Some(SecretText::new("canary-access")),
     };
     let over = Ended { key: new.key, logout: Some(hint) };
     let message = ended_message(&over);
@@ -125,8 +125,8 @@ fn texts() -> impl Strategy<Value = Arc<str>> {
     "\\PC{1,20}".prop_map(Arc::from)
 }
 
-fn secrets() -> impl Strategy<Value = Option<Secret>> {
-    option::of("[ -~]{0,20}".prop_map(Secret::new))
+fn secrets() -> impl Strategy<Value = Option<SecretText>> {
+    option::of("[ -~]{0,20}".prop_map(SecretText::new))
 }
 
 fn new_sessions() -> impl Strategy<Value = NewSession> {

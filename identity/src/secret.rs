@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// A secret as text: a client secret, a key ring, a PEM key. It has no `Display`, its `Debug` is redacted,
+/// A secret as text: a token, a client secret, a key ring, a PEM key. It has no `Display`, its `Debug` is redacted,
 /// and its memory is overwritten when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretText(Zeroizing<String>);
@@ -26,12 +26,6 @@ impl SecretText {
 impl fmt::Debug for SecretText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretText(…)")
-    }
-}
-
-impl From<String> for SecretText {
-    fn from(text: String) -> Self {
-        Self::new(text)
     }
 }
 
