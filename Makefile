@@ -6,7 +6,7 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 BIN := $(TARGET)/debug/portcullis
 
-.PHONY: all demo test fmt clippy unit edge browser doc bench bench-full bench-micro bench-instructions deep release
+.PHONY: all demo test fmt clippy unit edge browser doc bench bench-full bench-micro bench-instructions deep release train
 .PHONY: tools test-tools install clean
 
 all: tools
@@ -49,24 +49,30 @@ clippy:
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
+# In target/dist; with the counts of `make train` where they are of this compiler.
 release: tools
-	$(CARGO) build --release --package portcullis
+	CARGO="$(CARGO)" ./scripts/release
+
+# Half an hour: counts what runs under load, for `make release` to lay the program out by. After a change of the compiler, and
+# before a release.
+train: tools test-tools
+	CARGO="$(CARGO)" ./scripts/train
 
 # The yardstick, ten minutes: Portcullis beside its peers, paired, with intervals; see docs/performance.md.
 bench: tools
-	$(CARGO) build --release --package portcullis --package portcullis-bench
+	CARGO="$(CARGO)" ./scripts/release --bench
 	./scripts/bench
 
 # Every system in every row, latency at five rates, growth and scale: about an hour.
 bench-full: tools
-	$(CARGO) build --release --package portcullis --package portcullis-bench
+	CARGO="$(CARGO)" ./scripts/release --bench
 	./scripts/bench --full
 
 # What a request costs in instructions, beside the bare engine: the same on every machine, however busy it is. Needs
 # valgrind, h2load and nginx; `./scripts/test-tools` and `./scripts/bench --peers` bring them.
 bench-instructions: tools
-	$(CARGO) build --release --package portcullis --package portcullis-bench
-	$(TARGET)/release/counted
+	CARGO="$(CARGO)" ./scripts/release --bench
+	$(TARGET)/dist/counted
 
 # Time and allocations of each step of a decision; needs neither the proxy nor its engine.
 bench-micro: tools
@@ -78,7 +84,7 @@ deep: tools
 
 # Binary, unit and example configuration; run as root.
 install: release
-	install -Dm755 $(TARGET)/release/portcullis $(DESTDIR)/usr/bin/portcullis
+	install -Dm755 $(TARGET)/dist/portcullis $(DESTDIR)/usr/bin/portcullis
 	install -Dm644 deploy/portcullis.service $(DESTDIR)/usr/lib/systemd/system/portcullis.service
 	install -Dm644 deploy/portcullis.sysusers $(DESTDIR)/usr/lib/sysusers.d/portcullis.conf
 	install -Dm644 config/examples/minimal.yaml $(DESTDIR)/usr/share/doc/portcullis/examples/minimal.yaml

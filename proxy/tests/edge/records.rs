@@ -38,7 +38,7 @@ async fn external_data_permits_and_denies_without_a_new_sign_in_and_ends_what_is
     let world = world().await;
     let (_, cookie) = world.sign_in("wiki.test");
     let cookie = format!("Cookie: {cookie}\r\n");
-    assert_eq!(asked(&world, &cookie).await, 403, "nobody knows the records yet");
+    assert_eq!(asked(&world, &cookie).await, 503, "nobody knows the records yet");
     world.sessions.hold_records(records(&[("shift", "alice", r#"{"state":"on"}"#)]));
     assert_eq!(asked(&world, &cookie).await, 200);
     let mut socket = websocket(&world, "wiki.test", &cookie).await;
@@ -62,7 +62,7 @@ async fn records_that_nobody_knows_any_more_end_what_hangs_on_them_and_denials_b
     let mut socket = websocket(&world, "wiki.test", &cookie).await;
     world.sessions.hold_records(None);
     closes_soon(&mut socket).await;
-    assert_eq!(asked(&world, &cookie).await, 403);
+    assert_eq!(asked(&world, &cookie).await, 503);
     world.sessions.hold_records(records(&[on, ("lockdown", "1", "{}")]));
     assert_eq!(asked(&world, &cookie).await, 403);
 
