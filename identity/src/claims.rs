@@ -89,8 +89,8 @@ impl Claims {
     #[must_use]
     #[inline]
     pub fn find(&self, name: &NameKey<'_>) -> Option<Found<'_>> {
-        let (digest, wanted) = name.key();
-        let place = digest_table::find(&self.names.table, digest, |place| self.names.is_called(place, wanted))?;
+        let is_it = move |place: usize| self.names.is_called(place, name);
+        let place = digest_table::find(&self.names.table, name.digest(), is_it)?;
         Some(Found { claims: self, claim: self.names.claim(place)? })
     }
 

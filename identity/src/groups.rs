@@ -22,14 +22,15 @@ impl Groups {
     /// Whether a group has exactly this id.
     #[must_use]
     pub fn has(&self, id: &str) -> bool {
-        self.has_digested(id, digest(ClaimKind::Text, id))
+        self.has_called(digest(ClaimKind::Text, id), move |group| same(group.id.as_bytes(), id.as_bytes()))
     }
 
     /// Whether a group's id is this value, which must be a string.
     #[must_use]
     #[inline]
     pub fn has_value(&self, value: &ClaimValue) -> bool {
-        value.kind() == ClaimKind::Text && self.has_digested(value.as_text(), value.digest())
+        let is_called = move |group: &Group| same(group.id.as_bytes(), value.as_text().as_bytes());
+        value.kind() == ClaimKind::Text && self.has_called(value.digest(), is_called)
     }
 
     /// The same groups, each member in the place of an equal one.
@@ -39,23 +40,18 @@ impl Groups {
     }
 
     #[inline]
-    fn has_digested(&self, id: &str, digest: u32) -> bool {
+    fn has_called(&self, digest: u32, is_called: impl Fn(&Group) -> bool) -> bool {
         if self.table.is_empty() {
-            return self.has_among_few(id);
+            return self.has_among_few(is_called);
         }
-        let is_it = |place: usize| self.members.get(place).is_some_and(|group| is_called(group, id));
+        let is_it = move |place: usize| self.members.get(place).is_some_and(|group| is_called(group));
         digest_table::find(&self.table, digest, is_it).is_some()
     }
 
     #[inline(never)]
-    fn has_among_few(&self, id: &str) -> bool {
-        self.members.iter().any(|group| is_called(group, id))
+    fn has_among_few(&self, is_called: impl Fn(&Group) -> bool) -> bool {
+        self.members.iter().any(|group| is_called(group))
     }
-}
-
-#[inline]
-fn is_called(group: &Group, id: &str) -> bool {
-    same(group.id.as_bytes(), id.as_bytes())
 }
 
 impl From<Vec<Arc<Group>>> for Groups {

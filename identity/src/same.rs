@@ -9,11 +9,11 @@ pub fn same(one: &[u8], other: &[u8]) -> bool {
         return false;
     }
     match one.len() {
-        2..4 => same_halves::<2>(one, other),
-        4..8 => same_halves::<4>(one, other),
-        8..16 => same_halves::<8>(one, other),
-        16..=32 => same_halves::<16>(one, other),
-        _ => same_bytes(one, other),
+        33.. | ..2 => same_bytes(one, other),
+        17.. => same_halves::<16>(one, other),
+        9.. => same_halves::<8>(one, other),
+        5.. => same_halves::<4>(one, other),
+        2.. => same_halves::<2>(one, other),
     }
 }
 

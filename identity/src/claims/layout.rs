@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::value::digest;
-use super::{ClaimKind, ClaimRef, Claims};
+use super::{ClaimKind, ClaimRef, Claims, NameKey};
 use crate::{digest_table, same};
 
 /// Lists up to this length are searched one by one.
@@ -62,9 +62,9 @@ impl Names {
 
     /// Whether the claim at `place` has that name.
     #[inline]
-    pub(super) fn is_called(&self, place: usize, name: &str) -> bool {
+    pub(super) fn is_called(&self, place: usize, name: &NameKey<'_>) -> bool {
         let own = self.range(place).and_then(|range| self.text.as_bytes().get(range));
-        own.is_some_and(|own| same(own, name.as_bytes()))
+        own.is_some_and(|own| same(own, name.as_str().as_bytes()))
     }
 
     #[inline]

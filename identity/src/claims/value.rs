@@ -67,8 +67,8 @@ impl<'a> NameKey<'a> {
     }
 
     #[inline]
-    pub(super) fn key(&self) -> (u32, &str) {
-        (self.digest, &self.name)
+    pub(super) const fn digest(&self) -> u32 {
+        self.digest
     }
 }
 
