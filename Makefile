@@ -82,8 +82,9 @@ bench-micro: tools
 deep: tools
 	$(CARGO) run --package portcullis-fuzz -- --seconds $(or $(FUZZ_SECONDS),60)
 
-# Binary, unit and example configuration; run as root.
-install: release
+# What `make release` has built, unit and example configuration; run as root. It builds nothing: root's compiler is another.
+install:
+	@[ -x $(TARGET)/dist/portcullis ] || { echo "There is no release yet: make release, as the user who builds." >&2; exit 1; }
 	install -Dm755 $(TARGET)/dist/portcullis $(DESTDIR)/usr/bin/portcullis
 	install -Dm644 deploy/portcullis.service $(DESTDIR)/usr/lib/systemd/system/portcullis.service
 	install -Dm644 deploy/portcullis.sysusers $(DESTDIR)/usr/lib/sysusers.d/portcullis.conf

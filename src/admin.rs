@@ -8,9 +8,10 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use portcullis_broker_api::{EndReason, EndSelector};
 use portcullis_identity::Principal;
-use serde_json::{Value, json};
+use serde_json::{Value, from_value, json};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::decisions::Wanted;
 use crate::house::House;
 use crate::http_server::{Answer, json as json_answer};
 use crate::records;
@@ -133,12 +134,17 @@ impl Admin {
     }
 
     async fn decisions(&self, body: Incoming) -> Answer {
-        let wanted =
-            read(body).await.and_then(|wanted| serde_json::from_value(wanted).map_err(|error| error.to_string()));
-        match wanted.map(|wanted| self.house.decisions(&wanted)) {
+        let wanted: Wanted =
+            match read(body).await.and_then(|wanted| from_value(wanted).map_err(|error| error.to_string())) {
+                Ok(wanted) => wanted,
+                Err(message) => return refusal(StatusCode::BAD_REQUEST, &message),
+            };
+        // Each is explained anew, which is no work for a thread that serves.
+        let house = Arc::clone(&self.house);
+        match tokio::task::spawn_blocking(move || house.decisions(&wanted)).await {
             Ok(Some(decisions)) => json_answer(StatusCode::OK, &decisions),
             Ok(None) => refusal(StatusCode::NOT_FOUND, "this process does not run the proxy; ask the one that does"),
-            Err(message) => refusal(StatusCode::BAD_REQUEST, &message),
+            Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         }
     }
 

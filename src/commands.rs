@@ -99,7 +99,7 @@ async fn show_decision(request_id: &str, admin: Admin, json: bool) -> Result<Exi
 
 async fn list_decisions(options: Decisions) -> Result<ExitCode> {
     let Decisions { decision, route, user, shadow, limit, admin, json } = options;
-    let wanted = json!(Wanted { decision, route, user, shadow, limit });
+    let wanted = json!(Wanted { decision, route, user, shadow, limit, facts: json });
     let list = ask(&admin, Method::POST, "/decisions/list", Some(&wanted)).await?;
     if json {
         list.as_array().into_iter().flatten().for_each(|record| say(&record.to_string()));

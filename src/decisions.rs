@@ -10,7 +10,7 @@ use portcullis_proxy::{DecisionRecord, Explained};
 use serde_json::{Value, json};
 
 use crate::policy::{Door, Judged, Outcome, Why, changes};
-pub(crate) use list::{MAX_LISTED, Wanted, text};
+pub(crate) use list::{MAX_LISTED, MAX_LOOKED_AT, Wanted, text};
 
 /// A record with the facts its decision read: a line of the decision sink.
 pub(crate) fn json(record: &DecisionRecord) -> Value {

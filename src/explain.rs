@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::terminal::printable;
+
 /// What an operator reads: which request, what was decided, by which rule, because of which facts, and what would
 /// have to change.
 pub(crate) fn text(record: &Value) -> String {
@@ -65,8 +67,8 @@ fn subject(record: &Value) -> String {
     let field = |name: &str| record.pointer(&format!("/subject/{name}")).and_then(Value::as_str).unwrap_or_default();
     match (field("email"), field("user_id")) {
         ("", "") => "nobody".to_owned(),
-        ("", id) => id.to_owned(),
-        (email, id) => format!("{email}  ({id})"),
+        ("", id) => printable(id),
+        (email, id) => printable(&format!("{email}  ({id})")),
     }
 }
 
@@ -98,7 +100,7 @@ fn rules(decided: &Value) -> String {
                 let place = format!("(line {})", number(criterion, "line"));
                 let label = format!("{} {} {place}", word(operator, "operator"), word(criterion, "name"));
                 let fact = criterion.get("fact").and_then(Value::as_str).filter(|fact| !fact.is_empty());
-                let fact = fact.map(|fact| format!("  <- {fact}")).unwrap_or_default();
+                let fact = fact.map(|fact| format!("  <- {}", printable(fact))).unwrap_or_default();
                 text.push_str(&format!(
                     "    {label:<36} {:<8} {}{fact}\n",
                     truth(criterion),

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::terminal::printable;
+
 /// Whether everything is as it should be: the exit status of `portcullis status`.
 pub(crate) fn is_well(status: &Value) -> bool {
     let refused = status.pointer("/configuration/last_error").is_some_and(|error| !error.is_null());
@@ -73,7 +75,7 @@ pub(crate) fn sessions(list: &Value) -> String {
     let mut text =
         format!("{:<18}{:<24}{:<14}{:<24}{:<24}made of\n", "session", "user", "provider", "last used", "expires");
     for session in list.as_array().into_iter().flatten() {
-        let field = |name: &str| session.get(name).map(show).unwrap_or_default();
+        let field = |name: &str| session.get(name).map(|value| printable(&show(value))).unwrap_or_default();
         let (used, expires) = (instant(session.get("last_used")), instant(session.get("expires_at")));
         // What a program has was made of the session of a browser.
         let parent = session.get("parent").and_then(Value::as_str).unwrap_or_default();

@@ -67,7 +67,7 @@ impl House {
     /// The last decisions, those that are wanted, oldest first, as JSON; `None`: this process does not run the proxy.
     pub(crate) fn decisions(&self, wanted: &Wanted) -> Option<Value> {
         let room = self.proxy.as_ref()?;
-        Some(wanted.of(&room.proxy.decisions()).iter().map(|record| decisions::json(record)).collect())
+        Some(wanted.told(&room.proxy.decisions(decisions::MAX_LOOKED_AT)))
     }
 
     /// The decision record of a request, as JSON.

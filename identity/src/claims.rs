@@ -90,7 +90,10 @@ impl Claims {
     #[inline]
     pub fn find(&self, name: &NameKey<'_>) -> Option<Found<'_>> {
         let is_it = move |place: usize| self.names.is_called(place, name);
-        let place = digest_table::find(&self.names.table, name.digest(), is_it)?;
+        let place = match &*self.names.table {
+            [] => self.names.place_without_table(name)?,
+            table => digest_table::find(table, name.digest(), is_it)?,
+        };
         Some(Found { claims: self, claim: self.names.claim(place)? })
     }
 
@@ -209,7 +212,7 @@ impl<'a> Found<'a> {
     pub fn has(self, wanted: &ClaimValue) -> bool {
         match (self.claim.table, self.claim.count) {
             (None, 1) => self.claims.value_is(self.claim.first, wanted),
-            (None, _) => self.has_among_few(wanted),
+            (None, _) => self.has_one_by_one(wanted),
             (Some(table), _) => self.has_among_many(table, wanted),
         }
     }
@@ -222,7 +225,7 @@ impl<'a> Found<'a> {
     }
 
     #[inline(never)]
-    fn has_among_few(self, wanted: &ClaimValue) -> bool {
+    fn has_one_by_one(self, wanted: &ClaimValue) -> bool {
         (0..self.len()).any(|place| self.is_at(place, wanted))
     }
 

@@ -3,26 +3,28 @@
 //! An entry is a place, counted from 1, in its low bits, and what a digest has above them; the digest's own low bits
 //! say where to look first. So four bytes know a place and nearly all of its digest, and a look-up reads one or two.
 
+/// How far from its first place an entry may stand. Chance comes nowhere near it; somebody who chooses texts whose
+/// digests begin at one place gets no table, so that neither making one nor looking into it can be made long.
+const STEPS: usize = 64;
+
 /// How many numbers a table of so many places has: a power of two, at most half of them full.
 pub(crate) fn size(places: usize) -> usize {
     places.saturating_mul(2).max(1).next_power_of_two()
 }
 
-/// The table of the places whose digests these are, in their order.
-pub(crate) fn table(digests: impl ExactSizeIterator<Item = u32>) -> Vec<u32> {
-    let mut table = vec![0; size(digests.len())];
-    let mask = u32::try_from(table.len()).unwrap_or_default().wrapping_sub(1);
-    for (entry, digest) in (1..).zip(digests) {
-        let mut at = digest;
-        while let Some(slot) = table.get_mut(index(at & mask)) {
-            if *slot == 0 {
-                *slot = (digest & !mask) | entry;
-                break;
-            }
-            at = at.wrapping_add(1);
-        }
+/// The table of the places whose digests these are, in their order; `None` if there is no place, or if an entry would
+/// stand too far from where it is looked for.
+pub(crate) fn table(digests: impl ExactSizeIterator<Item = u32>) -> Option<Vec<u32>> {
+    if digests.len() == 0 {
+        return None;
     }
-    table
+    let mut table = vec![0; size(digests.len())];
+    let mask = u32::try_from(table.len()).ok()?.wrapping_sub(1);
+    for (entry, digest) in (1..).zip(digests) {
+        let free = (index(digest)..).take(STEPS).map(|at| at & index(mask)).find(|at| table.get(*at) == Some(&0))?;
+        *table.get_mut(free)? = (digest & !mask) | entry;
+    }
+    Some(table)
 }
 
 /// The first place with this digest, or with one that this table cannot tell from it, that `is_it` takes.
@@ -48,14 +50,15 @@ fn find_among_same(table: &[u32], digest: u32, is_it: impl Fn(usize) -> bool) ->
 #[inline]
 fn place_from(table: &[u32], digest: u32, at: &mut usize) -> Option<usize> {
     let (mask, digest) = (table.len().wrapping_sub(1), index(digest));
-    // Some are empty, so there is an end.
-    loop {
+    let end = digest.wrapping_add(STEPS);
+    while *at != end {
         let entry = index(*table.get(*at & mask)?);
         *at = at.wrapping_add(1);
         if (entry ^ digest) & !mask == 0 || entry == 0 {
             return (entry & mask).checked_sub(1);
         }
     }
+    None
 }
 
 #[inline]
@@ -65,16 +68,16 @@ fn index(number: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{find, size, table};
+    use super::{STEPS, find, size, table};
 
     #[test]
     fn every_place_is_found_by_its_digest_and_no_other() {
         let even: Vec<u32> = (0..150).map(|number: u32| number.wrapping_mul(0x9e37_79b9)).collect();
         let low: Vec<u32> = (0..150).collect();
         let high: Vec<u32> = (0..150).map(|number| u32::MAX - number).collect();
-        let same_start: Vec<u32> = (0..150).map(|number| number << 16).collect();
-        for digests in [even, low, high, same_start, vec![], vec![0], vec![u32::MAX], vec![5, 9]] {
-            let table = table(digests.iter().copied());
+        let same_start: Vec<u32> = (0..40).map(|number| number << 16).collect();
+        for digests in [even, low, high, same_start, vec![0], vec![u32::MAX], vec![5, 9]] {
+            let table = table(digests.iter().copied()).unwrap();
             for (place, digest) in digests.iter().enumerate() {
                 assert_eq!(find(&table, *digest, |found| found == place), Some(place), "{digest} in {digests:?}");
                 let absent = digest ^ 0x0100_0000;
@@ -85,7 +88,7 @@ mod tests {
 
     #[test]
     fn places_of_one_digest_come_in_their_order() {
-        let table = table([7; 20].into_iter());
+        let table = table([7; 20].into_iter()).unwrap();
         for last in 0..20 {
             assert_eq!(find(&table, 7, |place| place >= last), Some(last));
         }
@@ -93,8 +96,15 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_room() {
-        assert!((0..1000).all(|places| size(places) > places && table(vec![3; places].into_iter()).contains(&0)));
+    fn a_table_has_room_and_neither_making_nor_asking_it_can_be_made_long() {
+        assert!((0..1000).all(|places| size(places) > places));
         assert_eq!(find(&[], 7, |_| true), None);
+        assert_eq!(table([].into_iter()), None);
+        // As many as claims may hold, and all of them begin at one of a few places.
+        assert_eq!(table((0..9_362).map(|number: u32| (number << 15) | (number % 64))), None);
+        assert!(table([3; STEPS].into_iter()).is_some() && table([3; STEPS + 1].into_iter()).is_none());
+        // A long run in which every entry stands at its own place: who is absent is not looked for along all of it.
+        let run = table(0..4_096).unwrap();
+        assert_eq!(find(&run, 1 << 20, |_| true), None);
     }
 }

@@ -14,7 +14,8 @@ const LINEAR: usize = 8;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Groups {
     members: Arc<[Arc<Group>]>,
-    /// The places of members by the digests of their ids; empty for so few that they are searched one by one.
+    /// The places of members by the digests of their ids; empty where they are searched one by one: because they are
+    /// few, or cannot be told apart by them.
     table: Arc<[u32]>,
 }
 
@@ -33,6 +34,12 @@ impl Groups {
         value.kind() == ClaimKind::Text && self.has_called(value.digest(), is_called)
     }
 
+    /// The bytes of the list and its table, without the members.
+    #[must_use]
+    pub fn own_bytes(&self) -> usize {
+        size_of_val(&*self.members).saturating_add(size_of_val(&*self.table))
+    }
+
     /// The same groups, each member in the place of an equal one.
     pub(crate) fn with_members(self, members: Vec<Arc<Group>>) -> Self {
         let Self { members: _, table } = self;
@@ -42,14 +49,14 @@ impl Groups {
     #[inline]
     fn has_called(&self, digest: u32, is_called: impl Fn(&Group) -> bool) -> bool {
         if self.table.is_empty() {
-            return self.has_among_few(is_called);
+            return self.has_one_by_one(is_called);
         }
         let is_it = move |place: usize| self.members.get(place).is_some_and(|group| is_called(group));
         digest_table::find(&self.table, digest, is_it).is_some()
     }
 
     #[inline(never)]
-    fn has_among_few(&self, is_called: impl Fn(&Group) -> bool) -> bool {
+    fn has_one_by_one(&self, is_called: impl Fn(&Group) -> bool) -> bool {
         self.members.iter().any(|group| is_called(group))
     }
 }
@@ -57,10 +64,10 @@ impl Groups {
 impl From<Vec<Arc<Group>>> for Groups {
     fn from(members: Vec<Arc<Group>>) -> Self {
         let table = match members.len() {
-            ..=LINEAR => Vec::new(),
+            ..=LINEAR => None,
             _ => digest_table::table(members.iter().map(|group| digest(ClaimKind::Text, &group.id))),
         };
-        Self { members: members.into(), table: table.into() }
+        Self { members: members.into(), table: table.unwrap_or_default().into() }
     }
 }
 

@@ -170,9 +170,11 @@ impl Decisions {
         drop(oldest);
     }
 
-    /// All of them, oldest first.
-    pub(crate) fn all(&self) -> Vec<Arc<DecisionRecord>> {
-        self.lock().records.iter().cloned().collect()
+    /// The newest of them, at most so many, oldest first. The lock is held for as long as they are copied.
+    pub(crate) fn newest(&self, most: usize) -> Vec<Arc<DecisionRecord>> {
+        let ring = self.lock();
+        let older = ring.records.len().saturating_sub(most);
+        ring.records.range(older..).cloned().collect()
     }
 
     /// The newest one of this request id.
@@ -213,7 +215,7 @@ mod tests {
     }
 
     fn kept(decisions: &Decisions) -> Vec<String> {
-        decisions.all().iter().map(|record| record.request_id.clone()).collect()
+        decisions.newest(usize::MAX).iter().map(|record| record.request_id.clone()).collect()
     }
 
     #[test]

@@ -196,10 +196,10 @@ impl Proxy {
         shared.follower.published();
     }
 
-    /// The last decisions, oldest first.
+    /// The last decisions, at most so many, oldest first. Requests that end wait while they are copied.
     #[must_use]
-    pub fn decisions(&self) -> Vec<Arc<DecisionRecord>> {
-        self.0.shared.decisions.all()
+    pub fn decisions(&self, most: usize) -> Vec<Arc<DecisionRecord>> {
+        self.0.shared.decisions.newest(most)
     }
 
     /// The last decision about the request with this id, if it is still kept.

@@ -21,7 +21,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// (`fresh_account` of the sealed request); it is offered where another account could help.
 ///
 /// 403 for what the policy forbids, 404 where no route serves the host and path, 400 for an encoded slash,
-/// 503 where a session or external data cannot be looked up, 495 for want of a valid client certificate. `X-…-Intercepted-Response: true` marks all of them.
+/// 503 where a session or external data cannot be looked up, 495 for want of a valid client certificate.
+/// `X-…-Intercepted-Response: true` marks all of them.
 #[must_use]
 pub fn refuse(caller: &Caller<'_>, refusal: &Refusal, switch_account_url: Option<&str>) -> Response<Bytes> {
     match refusal.cause {
@@ -181,8 +182,7 @@ impl Unknown {
     const RECORDS: Self = Self {
         kind: "records-unavailable",
         title: "Your access can’t be checked right now",
-        detail: "The rules of this page look something up that is not available at the moment. You have not been \
-                 signed out.",
+        detail: "The rules of this page look something up that is not available at the moment.",
     };
 }
 

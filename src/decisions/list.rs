@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use portcullis_proxy::DecisionRecord;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::explain;
 use crate::terminal::printable;
 
-/// The most that one question is answered with: each carries every fact that it read.
+/// The most that one question is answered with.
 pub(crate) const MAX_LISTED: usize = 1000;
+/// How many of the newest are looked at: requests that end wait while the ring is copied.
+pub(crate) const MAX_LOOKED_AT: usize = 65_536;
 
 /// Which decisions; all that is said must hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,19 +26,27 @@ pub(crate) struct Wanted {
     pub(crate) user: Option<String>,
     /// Only those of which a shadow policy would have made something else.
     pub(crate) shadow: bool,
-    /// The most of them, newest first to count, 1 to [`MAX_LISTED`].
+    /// How many, the newest: 1 to [`MAX_LISTED`].
     pub(crate) limit: usize,
+    /// With every rule and what it read, instead of a line's worth.
+    pub(crate) facts: bool,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self { decision: None, route: None, user: None, shadow: false, limit: 20 }
+        Self { decision: None, route: None, user: None, shadow: false, limit: 20, facts: false }
     }
 }
 
 impl Wanted {
+    /// Those of `records` that are wanted as JSON, oldest first as they are.
+    pub(crate) fn told(&self, records: &[Arc<DecisionRecord>]) -> Value {
+        let tell = if self.facts { super::json } else { line };
+        self.of(records).iter().map(|record| tell(record)).collect()
+    }
+
     /// Those of `records` that are wanted, oldest first as they are.
-    pub(crate) fn of(&self, records: &[Arc<DecisionRecord>]) -> Vec<Arc<DecisionRecord>> {
+    pub(super) fn of(&self, records: &[Arc<DecisionRecord>]) -> Vec<Arc<DecisionRecord>> {
         let limit = self.limit.clamp(1, MAX_LISTED);
         let mut newest: Vec<_> =
             records.iter().rev().filter(|record| self.takes(record)).take(limit).cloned().collect();
@@ -45,7 +55,7 @@ impl Wanted {
     }
 
     fn takes(&self, record: &DecisionRecord) -> bool {
-        let Self { decision, route, user, shadow, limit: _ } = self;
+        let Self { decision, route, user, shadow, limit: _, facts: _ } = self;
         let is_of = |user: &String| {
             let subject = record.session.as_ref().map(|session| &session.subject);
             subject.is_some_and(|subject| *subject.user_id == **user || *subject.email == **user)
@@ -55,6 +65,23 @@ impl Wanted {
             && user.as_ref().is_none_or(is_of)
             && (!shadow || record.shadow.is_some())
     }
+}
+
+/// What a line of a listing shows of a record.
+fn line(record: &DecisionRecord) -> Value {
+    let subject = record.session.as_ref().map(|session| &session.subject);
+    json!({
+        "request_id": record.request_id,
+        "at": record.at.unix_millis(),
+        "method": record.method.as_ref().map(http::Method::as_str),
+        "host": record.host,
+        "path": record.path,
+        "subject": subject.map(|subject| json!({ "user_id": &*subject.user_id, "email": &*subject.email })),
+        "route": record.route.as_ref().map(|route| &*route.name),
+        "decision": record.outcome,
+        "cause": Some(record.cause).filter(|cause| !cause.is_empty()),
+        "shadow": record.shadow.as_ref().map(|shadowed| json!({ "decision": shadowed.shadow.label() })),
+    })
 }
 
 /// A listing for people: a line a decision, the request's id first, since `explain` takes it.
@@ -68,8 +95,9 @@ pub(crate) fn text(decisions: &Value) -> String {
         let cause = record.get("cause").and_then(Value::as_str).map(|cause| format!(" ({cause})")).unwrap_or_default();
         let shadow = record.pointer("/shadow/decision").and_then(Value::as_str);
         let shadow = shadow.map(|shadow| format!(", shadow: {shadow}")).unwrap_or_default();
-        let user = record.pointer("/subject/email").or_else(|| record.pointer("/subject/user_id"));
-        let user = printable(user.and_then(Value::as_str).unwrap_or("-"));
+        let names =
+            ["/subject/email", "/subject/user_id"].into_iter().filter_map(|name| record.pointer(name)?.as_str());
+        let user = printable(names.into_iter().find(|name| !name.is_empty()).unwrap_or("-"));
         text.push_str(&columns(
             &field("request_id"),
             &explain::instant(record),

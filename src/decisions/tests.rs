@@ -175,9 +175,13 @@ fn a_listing_shows_a_line_a_decision_and_nothing_that_a_terminal_acts_upon() {
     let snapshot = snapshot();
     let hostile = Subject { user_id: "u-1".into(), email: "kim\u{1b}[2J@corp.test".into(), ..Subject::default() };
     let session = Arc::new(Session { subject: hostile, ..Session::clone(&kim("sales")) });
-    let listed =
-        json!([json(&record(&snapshot, Some(session), "refuse")), json(&record(&snapshot, None, "challenge"))]);
-    let text = text(&listed);
+    let nameless = Subject { user_id: "u-2".into(), ..Subject::default() };
+    let nameless = Arc::new(Session { subject: nameless, ..Session::clone(&kim("sales")) });
+    let kept = [Some(session), Some(nameless)].map(|session| Arc::new(record(&snapshot, session, "refuse")));
+    let told = Wanted::default().told(&kept);
+    assert!(told[0].get("rules").is_none(), "{told}");
+    assert!(Wanted { facts: true, ..Wanted::default() }.told(&kept)[0]["rules"][0]["operators"].is_array());
+    let text = text(&told);
     assert_eq!(text.lines().count(), 3, "{text}");
     for expected in [
         "r-1  ",
@@ -186,7 +190,7 @@ fn a_listing_shows_a_line_a_decision_and_nothing_that_a_terminal_acts_upon() {
         "  wiki  ",
         "  kim\\u{1b}[2J@corp.test  ",
         "  GET wiki.corp.test/page\n",
-        "  challenge",
+        "  u-2  ",
     ] {
         assert!(text.contains(expected), "{expected} in\n{text}");
     }

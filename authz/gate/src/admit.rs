@@ -254,7 +254,7 @@ pub(crate) struct Judgement {
 }
 
 impl Judgement {
-    /// Of a policy that reads external data, which is not known: a refusal that it could change says so.
+    /// Of a policy that reads external data, which is not known: a refusal that it may change says so.
     fn for_want_of_records(self) -> Self {
         let Self { outcome, decision } = &self;
         let is_open = decision.deny != Ternary::True && decision.allow != Ternary::False;
@@ -276,7 +276,9 @@ impl Outcome {
             Self::Forward => 0,
             Self::ForwardAnonymously => 1,
             Self::Challenge { .. } => 2,
-            Self::Refuse(_) => 3,
+            // What is certain is told before what external data might still change.
+            Self::Refuse(RefusalCause::RecordsUnknown) => 3,
+            Self::Refuse(_) => 4,
         }
     }
 

@@ -24,7 +24,7 @@ pub(super) struct Entry<'a> {
 /// The names of a session's claims and how many values each has: what sessions of one provider have in common.
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Names {
-    /// The places of names by their digests.
+    /// The places of names by their digests; empty if there is none, or where they cannot be told apart by them.
     pub(super) table: Box<[u32]>,
     claims: Box<[Claim]>,
     text: Box<str>,
@@ -41,7 +41,7 @@ pub(super) struct Claim {
     pub(super) count: u32,
     /// Whether the token held a list, which [`Claims::to_json`] gives back as one.
     pub(super) list: bool,
-    /// Where the table of a long list begins among the slots: the places of values by their digests.
+    /// Where the table of a long list, if it has one, begins among the slots: the places of values by their digests.
     pub(super) table: Option<u32>,
 }
 
@@ -58,6 +58,11 @@ impl Names {
 
     pub(super) fn name(&self, place: usize) -> Option<&str> {
         self.text.get(self.range(place)?)
+    }
+
+    #[cold]
+    pub(super) fn place_without_table(&self, name: &NameKey<'_>) -> Option<usize> {
+        (0..self.len()).find(|place| self.is_called(*place, name))
     }
 
     /// Whether the claim at `place` has that name.
@@ -98,13 +103,15 @@ pub(super) fn lay_out(mut entries: Vec<Entry<'_>>) -> Claims {
         claims.push(Claim { start, end: number(names.len()), first, count, list: *list, table: None });
     }
     for (claim, Entry { values, .. }) in claims.iter_mut().zip(&entries) {
-        if values.len() > LINEAR {
+        if values.len() > LINEAR
+            && let Some(table) = digest_table::table(values.iter().map(|value| value.digest()))
+        {
             claim.table = Some(number(slots.len()));
-            slots.extend(digest_table::table(values.iter().map(|value| value.digest())));
+            slots.extend(table);
         }
     }
     let table = digest_table::table(entries.iter().map(|entry| digest(ClaimKind::Text, entry.name)));
-    let names = Names { table: table.into(), claims: claims.into(), text: names.into() };
+    let names = Names { table: table.unwrap_or_default().into(), claims: claims.into(), text: names.into() };
     Claims { names: Arc::new(names), slots: slots.into(), text: text.into() }
 }
 

@@ -183,8 +183,8 @@ fn exact_number(canonical: &str) -> Option<Value> {
     (canonical_number(&number.to_string()) == canonical).then_some(Value::Number(number))
 }
 
-/// FNV-1a over kind and text. It only orders; equality is always decided by the text, so a
-/// collision somebody provokes costs a comparison and decides nothing.
+/// FNV-1a over kind and text. It says where to look; equality is always decided by the text, so collisions that somebody
+/// provokes decide nothing, and cost whoever is asked about as much as looking at each of their own texts.
 pub(crate) fn digest(kind: ClaimKind, text: &str) -> u32 {
     let start = 0x811c_9dc5_u32 ^ u32::from(kind as u8);
     text.bytes().fold(start, |digest, byte| (digest ^ u32::from(byte)).wrapping_mul(0x0100_0193))

@@ -249,7 +249,7 @@ async fn a_decision_keeps_no_more_of_a_path_than_its_bound() {
     assert_eq!(world.upstream.last().target.len(), 30_001, "the upstream has all of it");
     let kept = tokio::time::timeout(PATIENCE, async {
         loop {
-            if let Some(record) = world.proxy.decisions().pop() {
+            if let Some(record) = world.proxy.decisions(usize::MAX).pop() {
                 return record.path.clone();
             }
             tokio::task::yield_now().await;

@@ -66,7 +66,9 @@ async fn records_that_nobody_knows_any_more_end_what_hangs_on_them_and_denials_b
     world.sessions.hold_records(records(&[on, ("lockdown", "1", "{}")]));
     assert_eq!(asked(&world, &cookie).await, 403);
 
-    let denied = || world.proxy.decisions().into_iter().filter(|record| record.outcome == "refuse").collect::<Vec<_>>();
+    let denied = || {
+        world.proxy.decisions(usize::MAX).into_iter().filter(|record| record.outcome == "refuse").collect::<Vec<_>>()
+    };
     while denied().len() < 2 {
         tokio::task::yield_now().await;
     }

@@ -8,8 +8,6 @@ use portcullis_identity::Session;
 const ARC: usize = 2 * size_of::<usize>();
 /// Bytes of the map's node and table for one key, at its usual load.
 const NODE: usize = 192;
-/// Bytes of a group's place in the index of many.
-const INDEXED: usize = 8;
 
 /// Bytes that `session` keeps from others, rounded up to what allocators hand out. What a
 /// [`portcullis_identity::Pool`] shares is nobody's own.
@@ -30,7 +28,7 @@ pub(super) fn of(session: &Session) -> usize {
     let texts = [&principal.subject, &subject.email, &subject.name];
     let texts: usize = texts.into_iter().chain(provider_session).map(|text| self::text(text)).sum();
     let user = if principal.subject == subject.user_id { 0 } else { text(&subject.user_id) };
-    let groups = subject.groups.as_ref().map_or(0, |groups| 2 * ARC + groups.len() * (size_of::<usize>() + INDEXED));
+    let groups = subject.groups.as_ref().map_or(0, |groups| 2 * ARC + groups.own_bytes());
     let claims = (subject.claims.own_bytes() + 2 * ARC).next_multiple_of(16);
     size_of::<Session>() + ARC + NODE + texts + user + groups + claims
 }
