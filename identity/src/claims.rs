@@ -90,10 +90,7 @@ impl Claims {
     #[inline]
     pub fn find(&self, name: &NameKey<'_>) -> Option<Found<'_>> {
         let is_it = move |place: usize| self.names.is_called(place, name);
-        let place = match &*self.names.table {
-            [] => self.names.place_without_table(name)?,
-            table => digest_table::find(table, name.digest(), is_it)?,
-        };
+        let place = digest_table::find(&self.names.table, self.names.len(), name.digest(), is_it)?;
         Some(Found { claims: self, claim: self.names.claim(place)? })
     }
 
@@ -212,21 +209,15 @@ impl<'a> Found<'a> {
     pub fn has(self, wanted: &ClaimValue) -> bool {
         match (self.claim.table, self.claim.count) {
             (None, 1) => self.claims.value_is(self.claim.first, wanted),
-            (None, _) => self.has_one_by_one(wanted),
-            (Some(table), _) => self.has_among_many(table, wanted),
+            (table, _) => self.has_among_many(table, wanted),
         }
     }
 
     #[inline(never)]
-    fn has_among_many(self, table: u32, wanted: &ClaimValue) -> bool {
-        let table = usize::try_from(table).ok().and_then(|start| self.claims.slots.get(start..));
+    fn has_among_many(self, table: Option<u32>, wanted: &ClaimValue) -> bool {
+        let table = table.and_then(|start| self.claims.slots.get(usize::try_from(start).ok()?..));
         let table = table.and_then(|table| table.get(..digest_table::size(self.len()))).unwrap_or_default();
-        digest_table::find(table, wanted.digest(), |place| self.is_at(place, wanted)).is_some()
-    }
-
-    #[inline(never)]
-    fn has_one_by_one(self, wanted: &ClaimValue) -> bool {
-        (0..self.len()).any(|place| self.is_at(place, wanted))
+        digest_table::find(table, self.len(), wanted.digest(), |place| self.is_at(place, wanted)).is_some()
     }
 
     #[inline]

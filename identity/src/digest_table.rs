@@ -7,6 +7,9 @@
 /// digests begin at one place gets no table, so that neither making one nor looking into it can be made long.
 const STEPS: usize = 64;
 
+/// Up to this many places are tried one by one: a table would cost more than it spares.
+pub(crate) const FEW: usize = 8;
+
 /// How many numbers a table of so many places has: a power of two, at most half of them full.
 pub(crate) fn size(places: usize) -> usize {
     places.saturating_mul(2).max(1).next_power_of_two()
@@ -27,11 +30,20 @@ pub(crate) fn table(digests: impl ExactSizeIterator<Item = u32>) -> Option<Vec<u
     Some(table)
 }
 
-/// The first place with this digest, or with one that this table cannot tell from it, that `is_it` takes.
+/// The first of so many places with this digest, or with one that this table cannot tell from it, that `is_it` takes.
+/// Without a table each of them is tried.
 #[inline]
-pub(crate) fn find(table: &[u32], digest: u32, is_it: impl Fn(usize) -> bool) -> Option<usize> {
+pub(crate) fn find(table: &[u32], places: usize, digest: u32, is_it: impl Fn(usize) -> bool) -> Option<usize> {
+    if table.is_empty() {
+        return find_one_by_one(places, is_it);
+    }
     let place = place_from(table, digest, &mut index(digest))?;
     if is_it(place) { Some(place) } else { find_among_same(table, digest, is_it) }
+}
+
+#[inline(never)]
+fn find_one_by_one(places: usize, is_it: impl Fn(usize) -> bool) -> Option<usize> {
+    (0..places).find(|place| is_it(*place))
 }
 
 /// Where digests collide: apart, since what the loop needs would weigh on every look-up.
@@ -79,9 +91,11 @@ mod tests {
         for digests in [even, low, high, same_start, vec![0], vec![u32::MAX], vec![5, 9]] {
             let table = table(digests.iter().copied()).unwrap();
             for (place, digest) in digests.iter().enumerate() {
-                assert_eq!(find(&table, *digest, |found| found == place), Some(place), "{digest} in {digests:?}");
+                let found = |table: &[u32]| find(table, digests.len(), *digest, |found| found == place);
+                assert_eq!(found(&table), Some(place), "{digest} in {digests:?}");
+                assert_eq!(found(&[]), Some(place), "without a table");
                 let absent = digest ^ 0x0100_0000;
-                assert!(digests.contains(&absent) || find(&table, absent, |_| true).is_none());
+                assert!(digests.contains(&absent) || find(&table, digests.len(), absent, |_| true).is_none());
             }
         }
     }
@@ -90,21 +104,21 @@ mod tests {
     fn places_of_one_digest_come_in_their_order() {
         let table = table([7; 20].into_iter()).unwrap();
         for last in 0..20 {
-            assert_eq!(find(&table, 7, |place| place >= last), Some(last));
+            assert_eq!(find(&table, 20, 7, |place| place >= last), Some(last));
         }
-        assert_eq!(find(&table, 7, |_| false), None);
+        assert_eq!(find(&table, 20, 7, |_| false), None);
     }
 
     #[test]
     fn a_table_has_room_and_neither_making_nor_asking_it_can_be_made_long() {
         assert!((0..1000).all(|places| size(places) > places));
-        assert_eq!(find(&[], 7, |_| true), None);
+        assert_eq!(find(&[], 0, 7, |_| true), None);
         assert_eq!(table([].into_iter()), None);
         // As many as claims may hold, and all of them begin at one of a few places.
         assert_eq!(table((0..9_362).map(|number: u32| (number << 15) | (number % 64))), None);
         assert!(table([3; STEPS].into_iter()).is_some() && table([3; STEPS + 1].into_iter()).is_none());
         // A long run in which every entry stands at its own place: who is absent is not looked for along all of it.
         let run = table(0..4_096).unwrap();
-        assert_eq!(find(&run, 1 << 20, |_| true), None);
+        assert_eq!(find(&run, 4_096, 1 << 20, |_| true), None);
     }
 }

@@ -4,10 +4,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::claims::digest;
-use crate::{ClaimKind, ClaimValue, Group, digest_table, same};
-
-/// Up to this many are searched one by one.
-const LINEAR: usize = 8;
+use crate::digest_table::{self, FEW};
+use crate::{ClaimKind, ClaimValue, Group, same};
 
 /// What the directory says a subject belongs to, in its order. A look-up by id is one search by digest:
 /// decisions ask for ids among hundreds.
@@ -48,23 +46,15 @@ impl Groups {
 
     #[inline]
     fn has_called(&self, digest: u32, is_called: impl Fn(&Group) -> bool) -> bool {
-        if self.table.is_empty() {
-            return self.has_one_by_one(is_called);
-        }
         let is_it = move |place: usize| self.members.get(place).is_some_and(|group| is_called(group));
-        digest_table::find(&self.table, digest, is_it).is_some()
-    }
-
-    #[inline(never)]
-    fn has_one_by_one(&self, is_called: impl Fn(&Group) -> bool) -> bool {
-        self.members.iter().any(|group| is_called(group))
+        digest_table::find(&self.table, self.members.len(), digest, is_it).is_some()
     }
 }
 
 impl From<Vec<Arc<Group>>> for Groups {
     fn from(members: Vec<Arc<Group>>) -> Self {
         let table = match members.len() {
-            ..=LINEAR => None,
+            ..=FEW => None,
             _ => digest_table::table(members.iter().map(|group| digest(ClaimKind::Text, &group.id))),
         };
         Self { members: members.into(), table: table.unwrap_or_default().into() }

@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use super::value::digest;
 use super::{ClaimKind, ClaimRef, Claims, NameKey};
-use crate::{digest_table, same};
+use crate::digest_table::{self, FEW};
+use crate::same;
 
-/// Lists up to this length are searched one by one.
-pub(super) const LINEAR: usize = 8;
 /// A value's slot is its kind above this many bits and its end in the text below.
 const END_BITS: u32 = 29;
 const END_MASK: u32 = (1 << END_BITS) - 1;
@@ -60,11 +59,6 @@ impl Names {
         self.text.get(self.range(place)?)
     }
 
-    #[cold]
-    pub(super) fn place_without_table(&self, name: &NameKey<'_>) -> Option<usize> {
-        (0..self.len()).find(|place| self.is_called(*place, name))
-    }
-
     /// Whether the claim at `place` has that name.
     #[inline]
     pub(super) fn is_called(&self, place: usize, name: &NameKey<'_>) -> bool {
@@ -103,7 +97,7 @@ pub(super) fn lay_out(mut entries: Vec<Entry<'_>>) -> Claims {
         claims.push(Claim { start, end: number(names.len()), first, count, list: *list, table: None });
     }
     for (claim, Entry { values, .. }) in claims.iter_mut().zip(&entries) {
-        if values.len() > LINEAR
+        if values.len() > FEW
             && let Some(table) = digest_table::table(values.iter().map(|value| value.digest()))
         {
             claim.table = Some(number(slots.len()));
