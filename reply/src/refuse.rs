@@ -28,22 +28,22 @@ pub fn refuse(caller: &Caller<'_>, refusal: &Refusal, switch_account_url: Option
     match refusal.cause {
         RefusalCause::NoRoute => no_route(caller),
         RefusalCause::EncodedSlash => fault::encoded_slash(caller),
-        RefusalCause::Unavailable => unknown(caller, &Unknown::SESSION),
-        RefusalCause::RecordsUnknown => unknown(caller, &Unknown::RECORDS),
+        RefusalCause::Unavailable => unknown(caller, Words::SESSION_UNKNOWN),
+        RefusalCause::RecordsUnknown => unknown(caller, Words::RECORDS_UNKNOWN),
         RefusalCause::ClientCertificate(fault) => certificate_wanted(caller, fault),
-        RefusalCause::Forbidden => denied(caller, refusal, switch_account_url, Denied::FORBIDDEN),
-        RefusalCause::NeedUnmet => denied(caller, refusal, switch_account_url, Denied::NEED_UNMET),
+        RefusalCause::Forbidden => denied(caller, refusal, switch_account_url, Words::FORBIDDEN),
+        RefusalCause::NeedUnmet => denied(caller, refusal, switch_account_url, Words::NEED_UNMET),
     }
 }
 
-/// The words of a 403.
-struct Denied {
+/// The words of a refusal.
+struct Words {
     kind: &'static str,
     title: &'static str,
     detail: &'static str,
 }
 
-impl Denied {
+impl Words {
     const FORBIDDEN: Self = Self {
         kind: "forbidden",
         title: "You don’t have access",
@@ -55,13 +55,23 @@ impl Denied {
         detail: "You have just signed in, but not in the way this page asks for: with another provider, more \
                  recently, or with a stronger method.",
     };
+    const SESSION_UNKNOWN: Self = Self {
+        kind: "session-unavailable",
+        title: "Your session can’t be checked right now",
+        detail: "The service that keeps track of who is signed in does not answer. You have not been signed out.",
+    };
+    const RECORDS_UNKNOWN: Self = Self {
+        kind: "records-unavailable",
+        title: "Your access can’t be checked right now",
+        detail: "The rules of this page look something up that is not available at the moment.",
+    };
 }
 
 fn denied(
     caller: &Caller<'_>,
     refusal: &Refusal,
     switch_account_url: Option<&str>,
-    Denied { kind, title, detail }: Denied,
+    Words { kind, title, detail }: Words,
 ) -> Response<Bytes> {
     let account = refusal.session.as_deref().map(Account::of);
     let words: Vec<&'static str> = refusal.decision.iter().flat_map(|decision| decision.reasons.iter()).collect();
@@ -166,34 +176,14 @@ fn no_route(caller: &Caller<'_>) -> Response<Bytes> {
     .answer(caller)
 }
 
-/// The words of a 503.
-struct Unknown {
-    kind: &'static str,
-    title: &'static str,
-    detail: &'static str,
-}
-
-impl Unknown {
-    const SESSION: Self = Self {
-        kind: "session-unavailable",
-        title: "Your session can’t be checked right now",
-        detail: "The service that keeps track of who is signed in does not answer. You have not been signed out.",
-    };
-    const RECORDS: Self = Self {
-        kind: "records-unavailable",
-        title: "Your access can’t be checked right now",
-        detail: "The rules of this page look something up that is not available at the moment.",
-    };
-}
-
-fn unknown(caller: &Caller<'_>, Unknown { kind, title, detail }: &Unknown) -> Response<Bytes> {
+fn unknown(caller: &Caller<'_>, Words { kind, title, detail }: Words) -> Response<Bytes> {
     Notice {
         status: StatusCode::SERVICE_UNAVAILABLE,
         grpc: grpc::Status::Unavailable,
         kind,
         label: "Temporarily unavailable",
-        title: (*title).into(),
-        detail: (*detail).into(),
+        title: title.into(),
+        detail: detail.into(),
         advice: Some("Wait a moment before you try again.".into()),
         more: More { retry_after: Some(RETRY_AFTER), actions: Action::again(caller), ..More::default() },
     }
