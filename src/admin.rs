@@ -43,7 +43,7 @@ impl Admin {
             (&Method::GET, "/status") => json_answer(StatusCode::OK, &self.status()),
             (&Method::GET, "/sessions") => match self.house.sessions() {
                 Some(sessions) => json_answer(StatusCode::OK, &sessions),
-                None => elsewhere(),
+                None => elsewhere("broker"),
             },
             (&Method::POST, "/reload") => self.reload().await,
             (&Method::POST, "/sessions/end") => match read(body).await {
@@ -52,7 +52,7 @@ impl Admin {
             },
             (&Method::POST, "/records") => match self.house.operator() {
                 Some(operator) => about_records(records::admin::push(operator, body).await),
-                None => elsewhere(),
+                None => elsewhere("broker"),
             },
             (&Method::POST, "/records/list" | "/records/delete") => self.records(&path, body).await,
             (&Method::POST, "/decisions/list") => self.decisions(body).await,
@@ -122,7 +122,7 @@ impl Admin {
     }
 
     async fn records(&self, path: &str, body: Incoming) -> Answer {
-        let Some(operator) = self.house.operator() else { return elsewhere() };
+        let Some(operator) = self.house.operator() else { return elsewhere("broker") };
         let order = match read(body).await {
             Ok(order) => order,
             Err(message) => return refusal(StatusCode::BAD_REQUEST, &message),
@@ -143,7 +143,7 @@ impl Admin {
         let house = Arc::clone(&self.house);
         match tokio::task::spawn_blocking(move || house.decisions(&wanted)).await {
             Ok(Some(decisions)) => json_answer(StatusCode::OK, &decisions),
-            Ok(None) => refusal(StatusCode::NOT_FOUND, "this process does not run the proxy; ask the one that does"),
+            Ok(None) => elsewhere("proxy"),
             Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         }
     }
@@ -165,8 +165,8 @@ fn about_records(outcome: Result<Value, records::admin::Refused>) -> Answer {
     }
 }
 
-fn elsewhere() -> Answer {
-    refusal(StatusCode::NOT_FOUND, "this process does not run the broker; ask the one that does")
+fn elsewhere(service: &str) -> Answer {
+    refusal(StatusCode::NOT_FOUND, &format!("this process does not run the {service}; ask the one that does"))
 }
 
 fn refusal(status: StatusCode, message: &str) -> Answer {

@@ -20,23 +20,20 @@ pub(crate) fn json(record: &DecisionRecord) -> Value {
 /// A record as `portcullis explain` shows it: with what would have to change, and what serves now.
 pub(crate) fn explained(record: &DecisionRecord, now: &Snapshot, records: Option<&Records>) -> Value {
     let explained = record.explained(records);
-    let mut told = told(record, explained.as_ref(), records);
+    let told = told(record, explained.as_ref(), records);
     let to_pass = to_pass(record, explained, now);
-    if let Value::Object(fields) = &mut told {
-        fields.insert("to_pass".into(), json!(to_pass));
-        fields.insert("generation_now".into(), json!(now.generation().to_string()));
-    }
-    told
+    with(told, json!({ "to_pass": to_pass, "generation_now": now.generation().to_string() }))
 }
 
-fn told(record: &DecisionRecord, explained: Option<&Explained>, newest: Option<&Records>) -> Value {
+/// What a line of a listing shows of a record: no rule, and nothing that a rule has read.
+fn row(record: &DecisionRecord) -> Value {
     let DecisionRecord {
         request_id,
         at,
         method,
         host,
         path,
-        client_address,
+        client_address: _,
         preflight: _,
         mcp_tool: _,
         certificate: _,
@@ -45,14 +42,11 @@ fn told(record: &DecisionRecord, explained: Option<&Explained>, newest: Option<&
         outcome,
         cause,
         missing,
-        decision,
+        decision: _,
         shadow,
-        generation,
+        generation: _,
         records: _,
     } = record;
-    let rules = explained.map(|explained| explained.explanation.rules.as_slice()).unwrap_or_default();
-    let rule = decision.and_then(|decision| decision.rule);
-    let reasons: Vec<&str> = decision.iter().flat_map(|decision| decision.reasons.iter()).collect();
     let missing = missing.and_then(|missing| Why::Lacks(missing).word());
     json!({
         "request_id": request_id,
@@ -60,14 +54,24 @@ fn told(record: &DecisionRecord, explained: Option<&Explained>, newest: Option<&
         "method": method.as_ref().map(http::Method::as_str),
         "host": host,
         "path": path,
-        "client_address": client_address,
         "subject": session.as_ref().map(|session| {
             json!({ "user_id": &*session.subject.user_id, "email": &*session.subject.email })
         }),
         "route": route.as_ref().map(|route| &*route.name),
-        "route_line": route.as_ref().map(|route| route.line),
         "decision": outcome,
         "cause": Some(*cause).filter(|cause| !cause.is_empty()).or(missing),
+        "shadow": shadow.as_ref().map(|shadowed| json!({ "decision": shadowed.shadow.label() })),
+    })
+}
+
+fn told(record: &DecisionRecord, explained: Option<&Explained>, newest: Option<&Records>) -> Value {
+    let DecisionRecord { client_address, route, session, decision, shadow, generation, .. } = record;
+    let rules = explained.map(|explained| explained.explanation.rules.as_slice()).unwrap_or_default();
+    let rule = decision.and_then(|decision| decision.rule);
+    let reasons: Vec<&str> = decision.iter().flat_map(|decision| decision.reasons.iter()).collect();
+    let rest = json!({
+        "client_address": client_address,
+        "route_line": route.as_ref().map(|route| route.line),
         "reasons": reasons,
         "rule": rule,
         "rule_line": line_of(rules, rule),
@@ -76,7 +80,16 @@ fn told(record: &DecisionRecord, explained: Option<&Explained>, newest: Option<&
         "shadow": shadow.as_ref().map(|shadowed| on_trial(shadowed, record.shadow_explained(newest).as_ref())),
         "session": session.as_ref().map(|session| session.key.to_string()),
         "generation": generation.map(|generation| generation.to_string()),
-    })
+    });
+    with(row(record), rest)
+}
+
+/// An object with the members of another one; of two of one name, the other's.
+fn with(mut object: Value, other: Value) -> Value {
+    if let (Value::Object(members), Value::Object(others)) = (&mut object, other) {
+        members.extend(others);
+    }
+    object
 }
 
 fn line_of(rules: &[ExplainedRule], rule: Option<u16>) -> Option<usize> {

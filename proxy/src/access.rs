@@ -42,6 +42,17 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    /// Every outcome's word.
+    pub(crate) const LABELS: [&'static str; 7] = [
+        Self::Permitted.label(),
+        Self::Challenged.label(),
+        Self::Refused("").label(),
+        Self::Malformed("").label(),
+        Self::Own.label(),
+        Self::SignIn.label(),
+        Self::Aborted.label(),
+    ];
+
     /// The word.
     pub(crate) const fn label(self) -> &'static str {
         match self {

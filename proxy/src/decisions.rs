@@ -14,6 +14,8 @@ use portcullis_gate::{CanonicalPath, Missing, PresentedCertificate, Shadowed};
 use portcullis_identity::{Records, Session, Subject, Timestamp};
 use portcullis_policy::{Decision, Explanation, Facts, McpTool, Program, Request};
 
+use crate::access::Outcome;
+
 /// One decision, with what it read. It may hold claims: it is for the operator, never for a log.
 #[derive(Clone, Debug)]
 pub struct DecisionRecord {
@@ -39,7 +41,7 @@ pub struct DecisionRecord {
     pub route: Option<Arc<Route>>,
     /// The live session of whoever asked, as it was then.
     pub session: Option<Arc<Session>>,
-    /// `permit`, `challenge`, `refuse`, `malformed`, `own`, `sign_in` or `aborted`.
+    /// One of [`DecisionRecord::OUTCOMES`].
     pub outcome: &'static str,
     /// Why, in one word, where the outcome needs one.
     pub cause: &'static str,
@@ -72,6 +74,9 @@ pub struct Explained {
 }
 
 impl DecisionRecord {
+    /// What can come of a request, in one word each.
+    pub const OUTCOMES: [&'static str; 7] = Outcome::LABELS;
+
     /// Explains what the route's policy said; `None` if none was asked. `newest` is the external data of now, for where
     /// that of the decision is no longer held. Allocates freely.
     #[must_use]

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use portcullis_proxy::DecisionRecord;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::explain;
 use crate::terminal::printable;
 
 /// The most that one question is answered with.
-pub(crate) const MAX_LISTED: usize = 1000;
+pub(crate) const MAX_LISTED: u64 = 1000;
 /// How many of the newest are looked at: requests that end wait while the ring is copied.
 pub(crate) const MAX_LOOKED_AT: usize = 65_536;
 
@@ -41,15 +41,15 @@ impl Default for Wanted {
 impl Wanted {
     /// Those of `records` that are wanted as JSON, oldest first as they are.
     pub(crate) fn told(&self, records: &[Arc<DecisionRecord>]) -> Value {
-        let tell = if self.facts { super::json } else { line };
-        self.of(records).iter().map(|record| tell(record)).collect()
+        let tell = if self.facts { super::json } else { super::row };
+        self.of(records).into_iter().map(tell).collect()
     }
 
     /// Those of `records` that are wanted, oldest first as they are.
-    pub(super) fn of(&self, records: &[Arc<DecisionRecord>]) -> Vec<Arc<DecisionRecord>> {
-        let limit = self.limit.clamp(1, MAX_LISTED);
-        let mut newest: Vec<_> =
-            records.iter().rev().filter(|record| self.takes(record)).take(limit).cloned().collect();
+    pub(super) fn of<'a>(&self, records: &'a [Arc<DecisionRecord>]) -> Vec<&'a DecisionRecord> {
+        let limit = self.limit.clamp(1, usize::try_from(MAX_LISTED).unwrap_or(usize::MAX));
+        let wanted = records.iter().rev().map(Arc::as_ref).filter(|record| self.takes(record));
+        let mut newest: Vec<_> = wanted.take(limit).collect();
         newest.reverse();
         newest
     }
@@ -65,23 +65,6 @@ impl Wanted {
             && user.as_ref().is_none_or(is_of)
             && (!shadow || record.shadow.is_some())
     }
-}
-
-/// What a line of a listing shows of a record.
-fn line(record: &DecisionRecord) -> Value {
-    let subject = record.session.as_ref().map(|session| &session.subject);
-    json!({
-        "request_id": record.request_id,
-        "at": record.at.unix_millis(),
-        "method": record.method.as_ref().map(http::Method::as_str),
-        "host": record.host,
-        "path": record.path,
-        "subject": subject.map(|subject| json!({ "user_id": &*subject.user_id, "email": &*subject.email })),
-        "route": record.route.as_ref().map(|route| &*route.name),
-        "decision": record.outcome,
-        "cause": Some(record.cause).filter(|cause| !cause.is_empty()),
-        "shadow": record.shadow.as_ref().map(|shadowed| json!({ "decision": shadowed.shadow.label() })),
-    })
 }
 
 /// A listing for people: a line a decision, the request's id first, since `explain` takes it.
