@@ -16,8 +16,12 @@ use portcullis_policy::{Decision, Explanation, Facts, McpTool, Program, Request}
 
 use crate::access::Outcome;
 
+/// The most bytes of memory that a text of a record leaves to the next: most paths are shorter, and one long one is not to
+/// stay.
+const ROOM: usize = 256;
+
 /// One decision, with what it read. It may hold claims: it is for the operator, never for a log.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct DecisionRecord {
     /// The request's id, as pages and events show it.
     pub request_id: String,
@@ -55,6 +59,16 @@ pub struct DecisionRecord {
     pub generation: Option<Generation>,
     /// The external data that was looked at, as long as it is the newest: the ring keeps no old one alive.
     pub records: Option<Weak<Records>>,
+}
+
+/// `old` with `text` in its place, in the same memory unless that is much.
+pub(crate) fn rewritten(mut old: String, text: &str) -> String {
+    if old.capacity() > ROOM {
+        old = String::new();
+    }
+    old.clear();
+    old.push_str(text);
+    old
 }
 
 /// Takes decision records beside the ring.
@@ -149,20 +163,30 @@ impl Decisions {
         Self { ring: Mutex::new(ring), sink }
     }
 
-    /// Adds one; the oldest leaves a full ring.
-    pub(crate) fn keep(&self, record: DecisionRecord) {
-        let record = Arc::new(record);
+    /// Adds the one that `write` makes of the oldest, which leaves a full ring and lends it its memory: a decision then
+    /// costs none of its own.
+    pub(crate) fn keep(&self, write: impl FnOnce(DecisionRecord) -> DecisionRecord) {
+        let mut record = self.take_oldest().unwrap_or_default();
+        match Arc::get_mut(&mut record) {
+            // Outside the lock, as is whatever the oldest lets go of.
+            Some(place) => *place = write(std::mem::take(place)),
+            // Somebody reads the oldest: its memory stays theirs.
+            None => record = Arc::new(write(DecisionRecord::default())),
+        }
         if let Some(sink) = &self.sink {
             sink.keep(&record);
         }
-        let oldest = {
-            let mut ring = self.lock();
-            let oldest = if ring.records.len() >= ring.capacity { ring.records.pop_front() } else { None };
-            ring.records.push_back(record);
-            oldest
-        };
-        // Whatever it held goes outside the lock.
-        drop(oldest);
+        let mut ring = self.lock();
+        ring.records.push_back(record);
+        let excess = if ring.records.len() > ring.capacity { ring.records.pop_front() } else { None };
+        drop(ring);
+        drop(excess);
+    }
+
+    /// The record that a full ring has no more room for.
+    fn take_oldest(&self) -> Option<Arc<DecisionRecord>> {
+        let mut ring = self.lock();
+        if ring.records.len() >= ring.capacity { ring.records.pop_front() } else { None }
     }
 
     /// Holds this many from now on; the oldest go if there are more.
@@ -196,27 +220,8 @@ impl Decisions {
 mod tests {
     use super::*;
 
-    fn record(request_id: &str) -> DecisionRecord {
-        DecisionRecord {
-            request_id: request_id.to_owned(),
-            at: Timestamp::from_unix_seconds(0),
-            method: None,
-            host: String::new(),
-            path: String::new(),
-            client_address: None,
-            preflight: false,
-            mcp_tool: McpTool::None,
-            certificate: PresentedCertificate::Absent,
-            route: None,
-            session: None,
-            outcome: "permit",
-            cause: "",
-            missing: None,
-            decision: None,
-            shadow: None,
-            generation: None,
-            records: None,
-        }
+    fn keep(decisions: &Decisions, request_id: &str) {
+        decisions.keep(|old| DecisionRecord { request_id: rewritten(old.request_id, request_id), ..Default::default() });
     }
 
     fn kept(decisions: &Decisions) -> Vec<String> {
@@ -227,7 +232,7 @@ mod tests {
     fn the_oldest_leaves_a_full_ring() {
         let decisions = Decisions::new(2, None);
         for id in ["a", "b", "c"] {
-            decisions.keep(record(id));
+            keep(&decisions, id);
         }
         assert_eq!(kept(&decisions), ["b", "c"]);
         assert!(decisions.find("a").is_none());
@@ -238,13 +243,13 @@ mod tests {
     fn the_ring_follows_a_new_size_both_ways() {
         let decisions = Decisions::new(3, None);
         for id in ["a", "b", "c"] {
-            decisions.keep(record(id));
+            keep(&decisions, id);
         }
         decisions.resize(1);
         assert_eq!(kept(&decisions), ["c"]);
         decisions.resize(2);
         for id in ["d", "e"] {
-            decisions.keep(record(id));
+            keep(&decisions, id);
         }
         assert_eq!(kept(&decisions), ["d", "e"]);
     }

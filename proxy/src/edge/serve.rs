@@ -243,9 +243,8 @@ impl HttpServerApp for Guest {
         } else {
             self.peer.head.await_head(self.head_bytes);
         }
-        let outcome = Arc::clone(&exchange)
-            .run(self.proxy.process_new_http(session, shutdown), |cut| self.metrics.cut(cut))
-            .await;
+        let work = self.proxy.process_new_http(session, shutdown);
+        let outcome = exchange.run(work, |cut| self.metrics.cut(cut)).await;
         let answered = self.peer.written.load(Ordering::Relaxed) > exchange.written_before;
         if !exchange.has_context() && outcome.is_ok() && (h2 || answered) {
             if self.peer.head.is_spent() {

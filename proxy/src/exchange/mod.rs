@@ -87,7 +87,8 @@ pub(crate) struct Exchange {
     pub(crate) peer: Arc<Peer>,
     /// What the connection had written when the exchange began.
     pub(crate) written_before: u64,
-    /// When the poll that is going on began. Polls are short, and a clock read is not free: one serves them all.
+    /// The instant of the poll that is going on, if anybody has asked for it. Polls are short, and a clock read is not
+    /// free: one serves them all.
     polled_at: AtomicU64,
     head: AtomicU64,
     head_at: AtomicU64,
@@ -151,18 +152,17 @@ impl Exchange {
 
     /// Runs `work` as this exchange; `Err` says why it was cut, and `told` hears it before the client can know. Its
     /// deadlines are kept by [`Watch::keep`].
-    pub(crate) async fn run<F: Future>(self: Arc<Self>, work: F, told: impl FnOnce(Cut)) -> Result<F::Output, Cut> {
-        let entry = Watch::enter(&self);
-        let exchange = Arc::clone(&self);
-        let mut work = pin!(CURRENT.scope(self, work));
+    pub(crate) async fn run<F: Future>(self: &Arc<Self>, work: F, told: impl FnOnce(Cut)) -> Result<F::Output, Cut> {
+        let entry = Watch::enter(self);
+        let mut work = pin!(CURRENT.scope(Arc::clone(self), work));
         let mut begun = false;
         let outcome = poll_fn(|cx| {
             if std::mem::replace(&mut begun, true) {
-                exchange.polled_at.store(exchange.peer.watch.now(), Ordering::Relaxed);
+                self.polled_at.store(NEVER, Ordering::Relaxed);
             }
-            exchange.waker.register(cx.waker());
+            self.waker.register(cx.waker());
             // After the registration: a cut in between is seen here or wakes us.
-            match exchange.why_cut() {
+            match self.why_cut() {
                 Some(cut) => Poll::Ready(Err(cut)),
                 None => work.as_mut().poll(cx).map(Ok),
             }
@@ -285,7 +285,14 @@ impl Exchange {
 
     /// The instant of the poll that is going on.
     fn now(&self) -> u64 {
-        self.polled_at.load(Ordering::Relaxed)
+        match self.polled_at.load(Ordering::Relaxed) {
+            NEVER => {
+                let now = self.peer.watch.now();
+                self.polled_at.store(now, Ordering::Relaxed);
+                now
+            }
+            now => now,
+        }
     }
 }
 

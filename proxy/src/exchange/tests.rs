@@ -137,7 +137,7 @@ async fn streams_that_outlive_their_connection_are_still_watched_and_not_cut_for
             inner.end_within(Duration::from_secs(may_last));
             tokio::time::sleep(Duration::from_secs(lasts)).await;
         };
-        tokio::spawn(exchange.run(work, |_| ()))
+        tokio::spawn(async move { exchange.run(work, |_| ()).await })
     };
     let (quick, slow) = (stream(600, 900), stream(600, 300));
     let connection = tokio::time::timeout(Duration::from_secs(5), peer.watch.keep());
@@ -161,8 +161,9 @@ async fn a_session_that_ends_closes_a_stream_that_outlived_its_connection() {
     let (ended, other) = (of(&peer), of(&peer));
     ended.head_read();
     other.head_read();
-    let silent = tokio::spawn(Arc::clone(&ended).run(std::future::pending::<()>(), |_| ()));
-    let spared = tokio::spawn(Arc::clone(&other).run(tokio::time::sleep(Duration::from_secs(30)), |_| ()));
+    let [one, two] = [&ended, &other].map(Arc::clone);
+    let silent = tokio::spawn(async move { one.run(std::future::pending::<()>(), |_| ()).await });
+    let spared = tokio::spawn(async move { two.run(tokio::time::sleep(Duration::from_secs(30)), |_| ()).await });
     let connection = tokio::time::timeout(Duration::from_secs(5), peer.watch.keep());
     assert!(connection.await.is_err());
     // Nobody keeps the watch for the moment: what is revoked needs no timer.

@@ -31,7 +31,7 @@ pub(crate) struct Watch {
 }
 
 /// An exchange's place on its watch; left when dropped.
-pub(super) struct Entry(Arc<Exchange>);
+pub(super) struct Entry<'a>(&'a Arc<Exchange>);
 
 impl Watch {
     /// A watch over nothing, whose clock begins now.
@@ -52,12 +52,12 @@ impl Watch {
     }
 
     /// Puts `exchange` on the watch of its connection.
-    pub(super) fn enter(exchange: &Arc<Exchange>) -> Entry {
+    pub(super) fn enter(exchange: &Arc<Exchange>) -> Entry<'_> {
         let watch = &exchange.peer.watch;
         watch.open.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(exchange));
         watch.busy.store(true, Ordering::Relaxed);
         exchange.rearm();
-        Entry(Arc::clone(exchange))
+        Entry(exchange)
     }
 
     /// A deadline was set: sees to it that the next look is not after it.
@@ -108,10 +108,10 @@ impl Watch {
     }
 }
 
-impl Drop for Entry {
+impl Drop for Entry<'_> {
     fn drop(&mut self) {
         let mut open = self.0.peer.watch.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(place) = open.iter().position(|exchange| Arc::ptr_eq(exchange, &self.0)) {
+        if let Some(place) = open.iter().position(|exchange| Arc::ptr_eq(exchange, self.0)) {
             open.swap_remove(place);
         }
     }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use http::{StatusCode, Version};
 use portcullis_broker_api::UpstreamTokens;
+use portcullis_config::Route;
 use portcullis_gate::{Grant, RequestView};
 use portcullis_identity::Timestamp;
 
 use crate::access::{Measures, Record};
-use crate::decisions::DecisionRecord;
+use crate::decisions::{DecisionRecord, rewritten};
 use crate::exchange::{Exchange, Registration};
 use crate::published::{Published, RouteState};
 use crate::request_id::RequestId;
@@ -139,16 +140,27 @@ impl Context {
         }
     }
 
-    /// The last reader of the record: it moves into the ring.
+    /// Counts a request of a route that was answered here.
+    fn count_answered(&self, route: &Route, status: StatusCode) {
+        // A generation may have come in between: the gate's newest route is in the newest published one.
+        let newest = || self.shared.published.load().route(route).cloned();
+        match self.published.route(route).cloned().or_else(newest) {
+            Some(state) => state.counters.ended(status),
+            None => self.shared.metrics.unrouted.ended(status),
+        }
+    }
+
+    /// The last reader of the record: it moves into the ring, its texts into the room of older ones.
     fn keep_decision(&mut self) {
-        let request_id = self.id().to_owned();
-        let Self { shared, record, exchange, .. } = self;
-        shared.decisions.keep(DecisionRecord {
-            request_id,
-            at: record.judged_at.unwrap_or_else(|| shared.now()),
+        let Self { shared, record, exchange, request_id, .. } = self;
+        let request_id = request_id.as_ref().map_or("", RequestId::as_str);
+        let at = record.judged_at.unwrap_or_else(|| shared.now());
+        shared.decisions.keep(|old| DecisionRecord {
+            request_id: rewritten(old.request_id, request_id),
+            at,
             method: record.method.take(),
-            host: std::mem::take(&mut record.host),
-            path: std::mem::take(&mut record.path),
+            host: rewritten(old.host, &record.host),
+            path: rewritten(old.path, &record.path),
             client_address: record.client,
             preflight: record.preflight,
             mcp_tool: record.mcp_tool,
@@ -176,18 +188,10 @@ impl Drop for Context {
         self.record.tell(self.id(), &self.exchange.peer, self.version, &measures);
         self.shared.metrics.request_seconds.observe(took.as_secs_f64());
         let status = self.record.status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let state = match (&self.passage, &self.record.route) {
-            (Passage::Route(to), _) => Some(Arc::clone(&to.state)),
-            // A generation may have come in between: the gate's newest route is in the newest published one.
-            (Passage::None | Passage::SignIn(_), Some(route)) => {
-                let newest = || self.shared.published.load().route(route).cloned();
-                self.published.route(route).cloned().or_else(newest)
-            }
-            (Passage::None | Passage::SignIn(_), None) => None,
-        };
-        match state {
-            Some(state) => state.counters.ended(status),
-            None => self.shared.metrics.unrouted.ended(status),
+        match (&self.passage, &self.record.route) {
+            (Passage::Route(to), _) => to.state.counters.ended(status),
+            (Passage::None | Passage::SignIn(_), Some(route)) => self.count_answered(route, status),
+            (Passage::None | Passage::SignIn(_), None) => self.shared.metrics.unrouted.ended(status),
         }
         if let (Some(shadow), Some(route)) = (&self.record.shadow, &self.record.route) {
             self.shared.metrics.shadow_differed(&route.name, shadow);

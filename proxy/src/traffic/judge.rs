@@ -47,13 +47,12 @@ pub(crate) async fn judge(session: &Session, context: &mut Context) -> Judged {
         Ok(head) => head,
         Err(cause) => return malformed(context, cause),
     };
-    let shared = Arc::clone(&context.shared);
-    let view = match shared.gate.read(&head) {
+    let view = match context.shared.gate.read(&head) {
         Ok(view) => view,
         Err(cause) => return malformed(context, cause),
     };
     // Read before anything is looked up: a change in between is seen at the first chunk.
-    let epoch = shared.epoch();
+    let epoch = context.shared.epoch();
     let destination = view.destination();
     if destination == Destination::SignInHost {
         let view = view.into_owned();
@@ -61,7 +60,7 @@ pub(crate) async fn judge(session: &Session, context: &mut Context) -> Judged {
         context.record.outcome = Outcome::SignIn;
         return Judged::SignIn(view);
     }
-    let now = shared.now();
+    let now = context.shared.now();
     let presented = match find(
         &header.headers,
         view.host(),
@@ -70,7 +69,7 @@ pub(crate) async fn judge(session: &Session, context: &mut Context) -> Judged {
     ) {
         Found::Nothing => Presented::Anonymous,
         Found::Rejected => Presented::Rejected,
-        Found::Credential(key) => shared.present(key, now).await,
+        Found::Credential(key) => context.shared.present(key, now).await,
     };
     match destination {
         Destination::Own(path) => {
@@ -83,13 +82,15 @@ pub(crate) async fn judge(session: &Session, context: &mut Context) -> Judged {
             Judged::Own(path, view, presented)
         }
         Destination::Route | Destination::SignInHost => {
-            let verdict = shared.gate.admit(&view, &presented, now);
-            let shadow = shared.gate.shadow(&verdict, &view, &presented, now).filter(Shadowed::differs);
+            let gate = &context.shared.gate;
+            let verdict = gate.admit(&view, &presented, now);
+            let shadow = gate.shadow(&verdict, &view, &presented, now).filter(Shadowed::differs);
+            let records = gate.records_read(&verdict).map(|records| Arc::downgrade(&records));
             let view = view.into_owned();
             note(context, &view);
             context.record.judged_at = Some(now);
             context.record.shadow = shadow.map(Box::new);
-            context.record.records = shared.gate.records_read(&verdict).map(|records| Arc::downgrade(&records));
+            context.record.records = records;
             context.record.decided(&verdict);
             Judged::Route { verdict, view, epoch, now }
         }

@@ -51,16 +51,17 @@ impl Traffic {
 
 #[async_trait]
 impl ProxyHttp for Traffic {
-    type CTX = Context;
+    /// Boxed: the engine moves it from place to place, and its future has room for it in each of them.
+    type CTX = Box<Context>;
 
-    fn new_ctx(&self) -> Context {
-        Context::new(&self.shared)
+    fn new_ctx(&self) -> Box<Context> {
+        Box::new(Context::new(&self.shared))
     }
 
     /// None: the default adds a disabled compressor to every request.
     fn init_downstream_modules(&self, _: &mut HttpModules) {}
 
-    async fn early_request_filter(&self, session: &mut Session, context: &mut Context) -> Result<()> {
+    async fn early_request_filter(&self, session: &mut Session, context: &mut Box<Context>) -> Result<()> {
         context.exchange.head_read();
         context.exchange.peer.head.head_read();
         // The exchange watches head, pauses and the body's progress, over both protocols alike.
@@ -76,7 +77,7 @@ impl ProxyHttp for Traffic {
         Ok(())
     }
 
-    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+    async fn request_filter(&self, session: &mut Session, context: &mut Box<Context>) -> Result<bool> {
         if respond::answer_or_pass(session, context).await? {
             return Ok(true);
         }
@@ -87,7 +88,7 @@ impl ProxyHttp for Traffic {
         Ok(false)
     }
 
-    async fn upstream_peer(&self, _: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, _: &mut Session, context: &mut Box<Context>) -> Result<Box<HttpPeer>> {
         way::peer(context).await
     }
 
@@ -95,7 +96,7 @@ impl ProxyHttp for Traffic {
         &self,
         session: &mut Session,
         request: &mut RequestHeader,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
         request_headers::prepare(session, request, context)
     }
@@ -107,7 +108,7 @@ impl ProxyHttp for Traffic {
         _: &HttpPeer,
         _: std::os::unix::io::RawFd,
         _: Option<&pingora_core::protocols::Digest>,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
         way::connected(context);
         Ok(())
@@ -118,7 +119,7 @@ impl ProxyHttp for Traffic {
         _: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
         let bytes = body.as_ref().map_or(0, Bytes::len);
         context.received += u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -134,7 +135,7 @@ impl ProxyHttp for Traffic {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
         response_headers::prepare(session, response, context)
     }
@@ -144,7 +145,7 @@ impl ProxyHttp for Traffic {
         _: &mut Session,
         body: &mut Option<Bytes>,
         _: bool,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<Option<Duration>> {
         let bytes = body.as_ref().map_or(0, Bytes::len);
         context.sent += u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -154,7 +155,7 @@ impl ProxyHttp for Traffic {
         Ok(None)
     }
 
-    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, context: &mut Context, error: Box<Error>) -> Box<Error> {
+    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, context: &mut Box<Context>, error: Box<Error>) -> Box<Error> {
         way::not_connected(context, error)
     }
 
@@ -163,17 +164,17 @@ impl ProxyHttp for Traffic {
         _: &HttpPeer,
         session: &mut Session,
         error: Box<Error>,
-        context: &mut Context,
+        context: &mut Box<Context>,
         reused: bool,
     ) -> Box<Error> {
         way::broke_off(session, context, error, reused)
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Box<Context>) -> FailToProxy {
         failure::answer(session, error, context).await
     }
 
-    async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Context) {
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Box<Context>) {
         // The event itself is told when the context goes, which also happens where this hook is not called.
         if context.record.status.is_none() {
             context.record.status = session.response_written().map(|response| response.status);
@@ -184,16 +185,16 @@ impl ProxyHttp for Traffic {
     }
 
     /// Pingora's own summary has the query in it.
-    fn request_summary(&self, session: &Session, _: &Context) -> String {
+    fn request_summary(&self, session: &Session, _: &Box<Context>) -> String {
         format!("{} {}", session.req_header().method, session.req_header().uri.path())
     }
 
     /// The access event says what became of the request; a second line would only be a second truth.
-    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+    fn suppress_error_log(&self, _: &Session, _: &Box<Context>, _: &Error) -> bool {
         true
     }
 
-    fn suppress_proxy_warn_log(&self, _: &Session, _: &Context, _: &Error, _: ProxyWarnLogContext) -> bool {
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &Box<Context>, _: &Error, _: ProxyWarnLogContext) -> bool {
         true
     }
 }

@@ -79,14 +79,13 @@ async fn forward(
     (grant, epoch, judged_at): (Grant, u64, Timestamp),
     view: RequestView<'static>,
 ) -> Option<Answer> {
-    let shared = std::sync::Arc::clone(&context.shared);
     if let Some(who) = &grant.session {
-        shared.sessions.used(&who.key, judged_at);
+        context.shared.sessions.used(&who.key, judged_at);
     }
-    let route = std::sync::Arc::clone(&grant.route);
+    let route = &grant.route;
     match &route.action {
         Action::Redirect(redirect) => {
-            let location = redirect_location(&route, redirect, &view);
+            let location = redirect_location(route, redirect, &view);
             return Some(portcullis_reply::redirect_route(
                 &replies::caller(session, context, &view),
                 &location,
@@ -103,7 +102,7 @@ async fn forward(
         let cause = Malformed::WebSocketHandshake;
         return Some(portcullis_reply::malformed(&replies::caller(session, context, &view), &cause));
     }
-    let Ok(path) = rewrite_path(&route, &view) else {
+    let Ok(path) = rewrite_path(route, &view) else {
         context.record.outcome = crate::access::Outcome::Malformed(Malformed::PathHiddenDots.label());
         return Some(portcullis_reply::malformed(
             &replies::caller(session, context, &view),
@@ -115,8 +114,8 @@ async fn forward(
         return Some(replies::failure(session, context, replies::Failure::Token));
     };
     // The gate may judge by a newer generation than the one that the request began with.
-    let newest = || shared.published.load().route(&route).cloned();
-    let Some(state) = context.published.route(&route).cloned().or_else(newest) else {
+    let newest = || context.shared.published.load().route(route).cloned();
+    let Some(state) = context.published.route(route).cloned().or_else(newest) else {
         // A generation that is two swaps old: the client asks again and meets the newest.
         return Some(replies::failure(session, context, replies::Failure::NoAddress));
     };

@@ -22,8 +22,8 @@ pub(crate) const NO_ADDRESS: ErrorType = ErrorType::Custom("NoUpstreamAddress");
 /// # Errors
 /// No address is known, or the request is on no way at all.
 pub(crate) async fn peer(context: &mut Context) -> Result<Box<HttpPeer>> {
-    let published = std::sync::Arc::clone(&context.published);
-    match &mut context.passage {
+    let Context { published, passage, .. } = context;
+    match passage {
         Passage::Route(to) => route_peer(to).await,
         Passage::SignIn(to) => {
             let (mut peer, chosen) = published
