@@ -68,15 +68,15 @@ bench-full: tools
 	CARGO="$(CARGO)" ./scripts/release --bench
 	./scripts/bench --full
 
-# What a request costs in instructions, beside the bare engine: the same on every machine, however busy it is. Needs
+# What a request costs in instructions and in fetches beyond the cache, beside the bare engine: the same on every machine. Needs
 # valgrind, h2load and nginx; `./scripts/test-tools` and `./scripts/bench --peers` bring them.
 bench-instructions: tools
 	CARGO="$(CARGO)" ./scripts/release --bench
 	$(TARGET)/dist/counted
 
-# Time and allocations of each step of a decision; needs neither the proxy nor its engine.
+# Time and allocations of each step of a decision, as a release is built; needs neither the proxy nor its engine.
 bench-micro: tools
-	$(CARGO) bench --package portcullis-micro --bench decision
+	CARGO="$(CARGO)" ./scripts/release --micro
 
 # What takes longer: a minute of fuzzing of each target, from a new seed, which is printed. `make test` replays the corpus.
 deep: tools

@@ -221,7 +221,8 @@ mod tests {
     use super::*;
 
     fn keep(decisions: &Decisions, request_id: &str) {
-        decisions.keep(|old| DecisionRecord { request_id: rewritten(old.request_id, request_id), ..Default::default() });
+        decisions
+            .keep(|old| DecisionRecord { request_id: rewritten(old.request_id, request_id), ..Default::default() });
     }
 
     fn kept(decisions: &Decisions) -> Vec<String> {
@@ -237,6 +238,29 @@ mod tests {
         assert_eq!(kept(&decisions), ["b", "c"]);
         assert!(decisions.find("a").is_none());
         assert_eq!(decisions.find("c").map(|record| record.request_id.clone()).as_deref(), Some("c"));
+    }
+
+    #[test]
+    fn a_record_that_somebody_reads_is_not_written_over() {
+        let decisions = Decisions::new(1, None);
+        keep(&decisions, "a");
+        let read = decisions.find("a").unwrap();
+        keep(&decisions, "b");
+        let place = Arc::as_ptr(&decisions.find("b").unwrap());
+        keep(&decisions, "c");
+        assert_eq!(read.request_id, "a");
+        assert_eq!(kept(&decisions), ["c"]);
+        assert_eq!(Arc::as_ptr(&decisions.find("c").unwrap()), place, "what nobody reads lends its memory");
+    }
+
+    #[test]
+    fn a_long_text_leaves_no_memory_to_the_next() {
+        let long = rewritten(String::new(), &"a".repeat(ROOM + 1));
+        assert!(rewritten(long, "b").capacity() <= ROOM);
+        let short = rewritten(String::new(), "/wiki/page");
+        let place = short.as_ptr();
+        let next = rewritten(short, "/a");
+        assert_eq!((next.as_ptr(), &*next), (place, "/a"));
     }
 
     #[test]

@@ -155,7 +155,13 @@ impl ProxyHttp for Traffic {
         Ok(None)
     }
 
-    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, context: &mut Box<Context>, error: Box<Error>) -> Box<Error> {
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        _: &HttpPeer,
+        context: &mut Box<Context>,
+        error: Box<Error>,
+    ) -> Box<Error> {
         way::not_connected(context, error)
     }
 
