@@ -1,7 +1,7 @@
 //! What the sign-in service has to say, before it becomes a page.
 
 use portcullis_handover::Bind;
-use portcullis_identity::{Session, Timestamp};
+use portcullis_identity::{DerivedSession, Session, Timestamp};
 use portcullis_oidc::{OauthErrorCode, SafeText};
 
 /// An answer: what it is, and which cookies change with it.
@@ -59,7 +59,7 @@ pub(crate) enum What {
         back: Option<String>,
     },
     /// Who you are.
-    User(Box<Session>),
+    User(Box<Portrait>),
     /// Nobody is signed in, and somebody must be.
     Challenge {
         /// Where to sign in.
@@ -84,6 +84,15 @@ impl std::fmt::Debug for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.0.split('?').next().unwrap_or_default())
     }
+}
+
+/// Who somebody is to us.
+#[derive(Debug)]
+pub(crate) struct Portrait {
+    /// Their session.
+    pub(crate) session: Session,
+    /// The programs that they let in; `None`: the broker does not say.
+    pub(crate) programs: Option<Vec<DerivedSession>>,
 }
 
 /// A program that asks for a session.

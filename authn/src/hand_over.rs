@@ -129,7 +129,7 @@ impl<S: Sessions> Turn<'_, S> {
             return Ok(self.trouble(Cause::RequestUnusable, None));
         };
         let handle = Handle::random(&*self.core.random);
-        match self.core.sessions.derive(&live.handle.key(), &handle.key()).await {
+        match self.core.sessions.derive(&live.handle.key(), &handle.key(), &request.host).await {
             Ok(Some(_)) => {}
             // It ended since it was looked at.
             Ok(None) => return self.sign_in().await,

@@ -30,6 +30,7 @@ mod service;
 mod sessions;
 mod sign_in;
 mod sign_out;
+mod user;
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use http::header::SET_COOKIE;
 use http::{Method, Response};
 use portcullis_reply::{Caller, Fragment, ProgramForm, ProviderChoice, SignInFailure, SignOutForm, Sites};
 
-use crate::answer::{Answer, Asking, Cause, CookieChange, Credential, Location, Offer, Trouble, What};
+use crate::answer::{Answer, Asking, Cause, CookieChange, Credential, Location, Offer, Portrait, Trouble, What};
 use crate::service::Turn;
 
 /// When to come back after something was away.
@@ -57,7 +57,10 @@ fn body<S>(what: What, caller: &Caller<'_>, turn: &Turn<'_, S>) -> Response<Byte
             let again = back.unwrap_or_else(|| turn.generation.path("sign_in"));
             portcullis_reply::signed_out(caller, Some(&again))
         }
-        What::User(session) => portcullis_reply::user(caller, &session, turn.now, Sites::Unlisted),
+        What::User(portrait) => {
+            let Portrait { session, programs } = &*portrait;
+            portcullis_reply::user(caller, session, programs.as_deref(), turn.now, Sites::Unlisted)
+        }
         What::Challenge { sign_in } => portcullis_reply::challenge(caller, &sign_in, Fragment::Dropped),
         What::Discovery(document) => portcullis_reply::document(caller, document.to_string()),
         What::Pong => portcullis_reply::ping(caller),

@@ -13,6 +13,7 @@ use portcullis_config::Config;
 use portcullis_identity::{Clock, Timestamp};
 use portcullis_keys::{KeyRing, Random};
 use portcullis_oidc::CallObserver;
+use portcullis_reply::END_PARAMETER;
 use prometheus::Registry;
 
 use crate::answer::{Answer, Cause, What};
@@ -178,6 +179,10 @@ impl<S: Sessions> Turn<'_, S> {
                 "signed_out" => {
                     self.only(&[Method::GET, Method::HEAD], std::future::ready(Ok(self.signed_out()))).await
                 }
+                "user" if self.asked.method == Method::POST && self.asked.query.has(END_PARAMETER) => {
+                    self.drain(body).await?;
+                    self.end_program().await
+                }
                 "" | "user" => self.only(&[Method::GET, Method::HEAD], self.user()).await,
                 _ => Ok(Answer::new(What::NotFound)),
             };
@@ -212,13 +217,6 @@ impl<S: Sessions> Turn<'_, S> {
             Ok(_form) => Ok(()),
             Err(_too_large_or_broken) => Err(Box::new(self.trouble(Cause::BadBody, None))),
         }
-    }
-
-    async fn user(&self) -> Result<Answer, Box<Answer>> {
-        Ok(match self.live().await? {
-            Some(live) => Answer::new(What::User(Box::new(live.session))),
-            None => Answer::new(What::Challenge { sign_in: self.generation.path("sign_in") }),
-        })
     }
 
     fn discovery(&self) -> serde_json::Value {

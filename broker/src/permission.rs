@@ -8,6 +8,7 @@ pub(crate) enum Method {
     Hello,
     Create,
     Derive,
+    ListDerived,
     Fetch,
     Redeem,
     Touch,
@@ -22,10 +23,11 @@ pub(crate) enum Method {
 
 /// The table. Nobody reads refresh tokens: there is no such call. External data opens doors, so only the broker's own
 /// host changes it, whose operator speaks as the broker; a proxy reads it, and no sign-in needs it.
-const TABLE: [(Method, &str, &[ServiceRole]); 13] = [
+const TABLE: [(Method, &str, &[ServiceRole]); 14] = [
     (Method::Hello, "Hello", &[ServiceRole::Proxy, ServiceRole::Authn]),
     (Method::Create, "Create", &[ServiceRole::Authn]),
     (Method::Derive, "Derive", &[ServiceRole::Authn]),
+    (Method::ListDerived, "ListDerived", &[ServiceRole::Proxy, ServiceRole::Authn]),
     (Method::Fetch, "Fetch", &[ServiceRole::Proxy, ServiceRole::Authn]),
     (Method::Redeem, "Redeem", &[ServiceRole::Proxy]),
     (Method::Touch, "Touch", &[ServiceRole::Proxy]),
@@ -59,11 +61,11 @@ mod tests {
     #[test]
     fn every_cell_is_as_designed() {
         use Method::{
-            AccessToken, Create, DeleteRecords, Derive, End, Fetch, Hello, ListRecords, PushRecords, Redeem, Touch,
-            Watch, WatchRecords,
+            AccessToken, Create, DeleteRecords, Derive, End, Fetch, Hello, ListDerived, ListRecords, PushRecords,
+            Redeem, Touch, Watch, WatchRecords,
         };
-        let proxy = [Hello, Fetch, Redeem, Touch, End, Watch, AccessToken, WatchRecords];
-        let authn = [Hello, Create, Derive, Fetch, End];
+        let proxy = [Hello, ListDerived, Fetch, Redeem, Touch, End, Watch, AccessToken, WatchRecords];
+        let authn = [Hello, Create, Derive, ListDerived, Fetch, End];
         let broker = [PushRecords, DeleteRecords, ListRecords];
         for (method, _, _) in TABLE {
             assert_eq!(method.permits(ServiceRole::Proxy), proxy.contains(&method), "proxy, {method:?}");

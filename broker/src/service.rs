@@ -64,11 +64,17 @@ impl broker_server::Broker for BrokerService {
     }
 
     async fn derive(&self, request: Request<proto::DeriveRequest>) -> Answer<proto::DeriveAnswer> {
-        let proto::DeriveRequest { parent, key } = request.into_inner();
-        let parent = wire::key(&parent).map_err(|error| self.malformed(&error))?;
-        let key = wire::key(&key).map_err(|error| self.malformed(&error))?;
-        let session = self.writes.ask(|reply| Command::Derive { parent, key, reply }).await;
+        let asked = wire::derive_request(request.into_inner());
+        let (parent, key, host) = asked.map_err(|error| self.malformed(&error))?;
+        let session = self.writes.ask(|reply| Command::Derive { parent, key, host, reply }).await;
         Ok(Response::new(proto::DeriveAnswer { session: session.map_err(|refusal| self.refused(refusal))? }))
+    }
+
+    async fn list_derived(&self, request: Request<proto::ListDerivedRequest>) -> Answer<proto::ListDerivedAnswer> {
+        let proto::ListDerivedRequest { parent } = request.into_inner();
+        let parent = wire::key(&parent).map_err(|error| self.malformed(&error))?;
+        let derived = self.reads.ask(|reply| Read::Derived { parent, reply }).await;
+        Ok(Response::new(proto::ListDerivedAnswer { derived: derived.map_err(|refusal| self.refused(refusal))? }))
     }
 
     async fn fetch(&self, request: Request<proto::FetchRequest>) -> Answer<proto::FetchAnswer> {

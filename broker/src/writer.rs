@@ -36,6 +36,7 @@ pub(crate) enum Command {
     Derive {
         parent: SessionKey,
         key: SessionKey,
+        host: Arc<str>,
         reply: Reply<Derived>,
     },
     Redeem {
@@ -150,11 +151,11 @@ impl Writer {
                 let plan = self.plan().create(new, reply);
                 self.add(plan);
             }
-            Command::Derive { parent, key, reply } => {
+            Command::Derive { parent, key, host, reply } => {
                 // An end by user or provider does not say whom it ends: nothing is made of a session that it does.
                 self.commit();
                 self.keys.extend([parent, key]);
-                let plan = self.plan().derive(parent, key, reply);
+                let plan = self.plan().derive((parent, key), &host, reply);
                 self.add(plan);
             }
             Command::Redeem { id, until, key, reply } => {

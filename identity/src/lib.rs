@@ -37,6 +37,6 @@ pub use pool::Pool;
 pub use record::{Record, Records};
 pub use same::same;
 pub use secret::SecretText;
-pub use session::{Principal, ProviderName, Session, SessionKey};
+pub use session::{DerivedSession, Principal, ProviderName, Session, SessionKey};
 pub use subject::{Device, DeviceState, Group, Subject};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

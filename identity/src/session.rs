@@ -116,3 +116,16 @@ impl Session {
         now >= self.expires_at || self.idle.is_some_and(|idle| now.since(self.last_used) >= idle)
     }
 }
+
+/// A session that was made of another one, for a program, as the person of that other one sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DerivedSession {
+    /// The broker's key.
+    pub key: SessionKey,
+    /// The one host that it is for; `None` if it is older than this was kept.
+    pub host: Option<Arc<str>>,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// The last use the broker knows of.
+    pub last_used: Timestamp,
+}

@@ -9,7 +9,7 @@ use portcullis_broker_api::{
     BrokerClient, BrokerError, Change, EndReason, RedeemError, Replica, Resolved, UpstreamTokens,
 };
 use portcullis_gate::RecordSource;
-use portcullis_identity::{Records, Session, SessionKey, Timestamp};
+use portcullis_identity::{DerivedSession, Records, Session, SessionKey, Timestamp};
 use tokio::sync::broadcast;
 
 /// Where the proxy gets sessions from.
@@ -41,6 +41,12 @@ pub trait Sessions: fmt::Debug + Send + Sync {
     /// # Errors
     /// Nobody to ask, or not allowed.
     async fn end(&self, key: &SessionKey) -> Result<(), BrokerError>;
+
+    /// The live sessions that were made of this one, for programs.
+    ///
+    /// # Errors
+    /// Nobody to ask, or not allowed.
+    async fn list_derived(&self, key: &SessionKey) -> Result<Vec<DerivedSession>, BrokerError>;
 
     /// The tokens the named route injects; `None`: there is no such session.
     ///
@@ -93,6 +99,10 @@ impl Sessions for BrokerSessions {
     async fn end(&self, key: &SessionKey) -> Result<(), BrokerError> {
         // Through the replica: it has let go of the session when the caller is answered.
         self.replica.end(key, EndReason::SignedOut).await
+    }
+
+    async fn list_derived(&self, key: &SessionKey) -> Result<Vec<DerivedSession>, BrokerError> {
+        self.broker.list_derived(key).await
     }
 
     async fn tokens(&self, key: &SessionKey, route: &str) -> Result<Option<UpstreamTokens>, BrokerError> {

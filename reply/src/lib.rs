@@ -64,4 +64,4 @@ pub use sign_in::{
 };
 pub use sign_in_failure::SignInFailure;
 pub use sign_out::{SignOutForm, sign_out_confirm, signed_out};
-pub use user::{Sites, user};
+pub use user::{END_PARAMETER, Sites, user};

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 
 use askama::Template;
 use portcullis_gate::Audience;
-use portcullis_identity::{Session, Subject, Timestamp};
+use portcullis_identity::{DerivedSession, Session, Subject, Timestamp};
 
 use crate::look::{SCRIPT, STYLE};
 use crate::notice::{More, Notice};
-use crate::user::Sites;
+use crate::user::{END_PARAMETER, Sites};
 use crate::{Caller, ProgramForm, ProviderChoice, RouteEntry, SignOutForm, moment, user};
 
 /// What every page has around its content.
@@ -179,8 +179,20 @@ pub(crate) struct UserPage<'a> {
     facts: Vec<(&'static str, String)>,
     groups: Vec<&'a str>,
     claims: Vec<(&'a str, Vec<&'a str>)>,
+    /// `None`: nobody knows them now.
+    programs: Option<Vec<ProgramEntry<'a>>>,
     sign_out: String,
     routes: Option<String>,
+}
+
+/// A program that has a session of its own.
+#[derive(Debug)]
+struct ProgramEntry<'a> {
+    host: &'a str,
+    session: String,
+    /// Where the form goes that ends it.
+    end: String,
+    times: [Moment; 2],
 }
 
 /// An instant on a page.
@@ -193,13 +205,15 @@ struct Moment {
 }
 
 impl<'a> UserPage<'a> {
-    pub(crate) fn new(caller: &Caller<'a>, session: &'a Session, now: Timestamp, sites: Sites) -> Self {
-        let moment = |label, instant| Moment {
-            label,
-            stamp: moment::rfc3339(instant),
-            words: moment::words(instant),
-            distance: moment::distance(instant, now),
-        };
+    pub(crate) fn new(
+        caller: &Caller<'a>,
+        session: &'a Session,
+        programs: Option<&'a [DerivedSession]>,
+        now: Timestamp,
+        sites: Sites,
+    ) -> Self {
+        let moment = |label, instant| Moment::new(label, instant, now);
+        let program = |program| ProgramEntry::new(caller, program, now);
         let mut facts = vec![
             ("Provider", session.provider.to_string()),
             ("Issuer", session.principal.issuer.to_string()),
@@ -216,8 +230,32 @@ impl<'a> UserPage<'a> {
             facts,
             groups: session.subject.groups.iter().flat_map(|groups| groups.iter()).map(|group| &*group.id).collect(),
             claims: user::shown_claims(session),
+            programs: programs.map(|programs| programs.iter().map(program).collect()),
             sign_out: caller.own_path("sign_out"),
             routes: (sites == Sites::Listed).then(|| caller.own_path("routes")),
+        }
+    }
+}
+
+impl<'a> ProgramEntry<'a> {
+    fn new(caller: &Caller<'_>, program: &'a DerivedSession, now: Timestamp) -> Self {
+        let DerivedSession { key, host, made_at, last_used } = program;
+        Self {
+            host: host.as_deref().unwrap_or("a site that is not known"),
+            session: key.to_string(),
+            end: format!("{}?{END_PARAMETER}={key}", caller.own_path("user")),
+            times: [Moment::new("Let in", *made_at, now), Moment::new("last used", *last_used, now)],
+        }
+    }
+}
+
+impl Moment {
+    fn new(label: &'static str, instant: Timestamp, now: Timestamp) -> Self {
+        Self {
+            label,
+            stamp: moment::rfc3339(instant),
+            words: moment::words(instant),
+            distance: moment::distance(instant, now),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use portcullis_identity::{ClaimRef, Session, Subject, Timestamp};
+use portcullis_identity::{ClaimRef, DerivedSession, Session, Subject, Timestamp};
 use serde_json::{Value, json};
 
 use crate::caller::Format;
@@ -22,15 +22,26 @@ pub enum Sites {
     Unlisted,
 }
 
-/// Shows the session: as a page to a person, as JSON to a program.
+/// The query parameter by which a POST to the user page names the session of a program that it ends.
+pub const END_PARAMETER: &str = "end";
+
+/// Shows the session and what was made of it: as a page to a person, as JSON to a program. `programs` is `None` where
+/// nobody knows them now.
 #[must_use]
-pub fn user(caller: &Caller<'_>, session: &Session, now: Timestamp, sites: Sites) -> Response<Bytes> {
+pub fn user(
+    caller: &Caller<'_>,
+    session: &Session,
+    programs: Option<&[DerivedSession]>,
+    now: Timestamp,
+    sites: Sites,
+) -> Response<Bytes> {
     match caller.format() {
         Format::Html => {
-            response::html(caller, StatusCode::OK, Policy::Form, UserPage::new(caller, session, now, sites).text())
+            let page = UserPage::new(caller, session, programs, now, sites);
+            response::html(caller, StatusCode::OK, Policy::Form, page.text())
         }
         Format::Problem | Format::Kubernetes | Format::Grpc => {
-            response::typed(caller, StatusCode::OK, "application/json", document(session).to_string())
+            response::typed(caller, StatusCode::OK, "application/json", document(session, programs).to_string())
         }
     }
 }
@@ -44,7 +55,7 @@ pub(crate) fn shown_claims(session: &Session) -> Vec<(&str, Vec<&str>)> {
     shown
 }
 
-fn document(session: &Session) -> Value {
+fn document(session: &Session, programs: Option<&[DerivedSession]>) -> Value {
     let Session {
         key,
         version: _,
@@ -62,6 +73,7 @@ fn document(session: &Session) -> Value {
     let mut claims = claims.to_json();
     claims.retain(|name, _| !OF_TOKENS.contains(&name.as_str()));
     let groups: Option<Vec<&str>> = groups.as_ref().map(|groups| groups.iter().map(|group| &*group.id).collect());
+    let programs: Option<Vec<Value>> = programs.map(|programs| programs.iter().map(program).collect());
     json!({
         "sub": &*principal.subject,
         "issuer": &*principal.issuer,
@@ -76,5 +88,16 @@ fn document(session: &Session) -> Value {
         "expires_at": moment::rfc3339(*expires_at),
         "idle_seconds": idle.map(|idle| idle.as_secs()),
         "acr": acr.as_deref(),
+        "programs": programs,
+    })
+}
+
+fn program(program: &DerivedSession) -> Value {
+    let DerivedSession { key, host, made_at, last_used } = program;
+    json!({
+        "session": key.to_string(),
+        "host": host.as_deref(),
+        "made_at": moment::rfc3339(*made_at),
+        "last_used": moment::rfc3339(*last_used),
     })
 }

@@ -11,6 +11,7 @@ mod reload;
 mod sign_in;
 mod sign_out;
 mod store;
+mod user;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -280,6 +280,8 @@ async fn a_local_program_gets_its_credential_after_a_click_on_our_own_page() {
     assert_ne!(handle.key(), first.handle.key());
     let (own, of) = (house.store.session(&handle.key()).unwrap(), house.store.session(&first.handle.key()).unwrap());
     assert_eq!((&own.principal, own.expires_at), (&of.principal, of.expires_at));
+    let page = browser.get("/.portcullis/user").await;
+    assert!(page.body().contains(super::WIKI), "its person sees what it is for: {}", page.body());
 
     // The click is worth nothing in a browser without a session, for a page that is no program's, or later.
     let stranger = house.browser().send("POST", &action, &clicked).await.location_text();

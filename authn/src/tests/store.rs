@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use portcullis_broker_api::{BrokerError, CreateError, EndReason, EndSelector, Ended, LogoutHint, NewSession, Profile};
-use portcullis_identity::{Claims, Clock, ManualClock, Session, SessionKey, Subject};
+use portcullis_identity::{Claims, Clock, DerivedSession, ManualClock, Session, SessionKey, Subject};
 
 use crate::Sessions;
 
@@ -17,17 +17,25 @@ struct Inner {
     clock: Arc<ManualClock>,
     sessions: Mutex<BTreeMap<SessionKey, (Session, LogoutHint)>>,
     ended: Mutex<Vec<(SessionKey, EndReason)>>,
+    derived: Mutex<Vec<(SessionKey, DerivedSession)>>,
     down: AtomicBool,
+    unlisted: AtomicBool,
 }
 
 impl Store {
     pub(super) fn new(clock: Arc<ManualClock>) -> Self {
-        let (sessions, ended) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { clock, sessions, ended, down: AtomicBool::new(false) }))
+        let (sessions, ended, derived) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let (down, unlisted) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self(Arc::new(Inner { clock, sessions, ended, derived, down, unlisted }))
     }
 
     pub(super) fn set_down(&self, down: bool) {
         self.0.down.store(down, Ordering::SeqCst);
+    }
+
+    /// Sessions are found, and what was made of them is not.
+    pub(super) fn set_unlisted(&self, unlisted: bool) {
+        self.0.unlisted.store(unlisted, Ordering::SeqCst);
     }
 
     pub(super) fn keys(&self) -> Vec<SessionKey> {
@@ -75,13 +83,26 @@ impl Sessions for Store {
         Ok(session)
     }
 
-    async fn derive(&self, parent: &SessionKey, key: &SessionKey) -> Result<Option<Session>, BrokerError> {
+    async fn derive(&self, parent: &SessionKey, key: &SessionKey, host: &str) -> Result<Option<Session>, BrokerError> {
         self.up()?;
         let Some(of) = self.session(parent) else { return Ok(None) };
+        let now = self.0.clock.now();
+        let derived = DerivedSession { key: *key, host: Some(host.into()), made_at: now, last_used: now };
+        self.0.derived.lock().unwrap().push((*parent, derived));
         let hint = LogoutHint { provider: of.provider.clone(), id_token: None, access_token: None };
         let session = Session { key: *key, last_used: self.0.clock.now(), ..of };
         self.0.sessions.lock().unwrap().insert(*key, (session.clone(), hint));
         Ok(Some(session))
+    }
+
+    async fn list_derived(&self, parent: &SessionKey) -> Result<Vec<DerivedSession>, BrokerError> {
+        self.up()?;
+        if self.0.unlisted.load(Ordering::SeqCst) {
+            return Err(BrokerError::Unavailable(Box::new(tonic::Status::unavailable("away"))));
+        }
+        let (derived, live) = (self.0.derived.lock().unwrap().clone(), self.keys());
+        let of = derived.into_iter().filter(|(of, session)| of == parent && live.contains(&session.key));
+        Ok(of.map(|(_, session)| session).collect())
     }
 
     async fn fetch(&self, key: &SessionKey) -> Result<Option<Session>, BrokerError> {

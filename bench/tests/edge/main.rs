@@ -17,6 +17,8 @@ mod keys;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
+mod programs;
+#[cfg(test)]
 mod raw;
 #[cfg(test)]
 mod records;

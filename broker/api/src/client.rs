@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use portcullis_identity::{Session, SessionKey, Timestamp};
+use portcullis_identity::{DerivedSession, Session, SessionKey, Timestamp};
 use portcullis_keys::ServiceRole;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
@@ -99,17 +99,37 @@ impl BrokerClient {
         session_of(session).map_err(|error| CreateError::Broker(error.into()))
     }
 
-    /// Makes a session of another one, under a fresh key: the same person, the same sign-in, the same end. `None`: the
-    /// parent is over, or was made of another one itself.
+    /// Makes a session of another one, under a fresh key, for a program that reaches `host` with it: the same person,
+    /// the same sign-in, the same end. `None`: the parent is over, or was made of another one itself.
     ///
     /// # Errors
     /// [`BrokerError`].
-    pub async fn derive(&self, parent: &SessionKey, key: &SessionKey) -> Result<Option<Session>, BrokerError> {
-        let request = proto::DeriveRequest { parent: parent.as_bytes().to_vec(), key: key.as_bytes().to_vec() };
+    pub async fn derive(
+        &self,
+        parent: &SessionKey,
+        key: &SessionKey,
+        host: &str,
+    ) -> Result<Option<Session>, BrokerError> {
+        let (parent, key) = (parent.as_bytes().to_vec(), key.as_bytes().to_vec());
+        let request = proto::DeriveRequest { parent, key, host: host.to_owned() };
         let answer =
             self.call(CALL_TIMEOUT, request, |mut stub, request| async move { stub.derive(request).await }).await;
         let proto::DeriveAnswer { session } = answer?;
         Ok(session.map(wire::session).transpose()?)
+    }
+
+    /// The live sessions that were made of `parent`, the oldest first; none of one that is over or was made of another
+    /// one itself.
+    ///
+    /// # Errors
+    /// [`BrokerError`].
+    pub async fn list_derived(&self, parent: &SessionKey) -> Result<Vec<DerivedSession>, BrokerError> {
+        let request = proto::ListDerivedRequest { parent: parent.as_bytes().to_vec() };
+        let answer = self
+            .call(FETCH_TIMEOUT, request, |mut stub, request| async move { stub.list_derived(request).await })
+            .await;
+        let proto::ListDerivedAnswer { derived } = answer?;
+        Ok(derived.into_iter().map(wire::derived).collect::<Result<Vec<_>, _>>()?)
     }
 
     /// Reads one session at the store's head. `None` is final: no session ever has this key again.

@@ -24,9 +24,10 @@ pub(crate) struct Derive {
 }
 
 impl Plan<'_> {
-    /// Makes a session of `parent`, if that one lives and is nobody's child: what a program has gives nothing on.
-    pub(crate) fn derive(&self, parent: SessionKey, key: SessionKey, reply: Reply<Derived>) -> Planned {
-        match self.derived(parent, key) {
+    /// Makes a session of `parent`, for `host`, if that one lives and is nobody's child: what a program has gives
+    /// nothing on.
+    pub(crate) fn derive(&self, (parent, key): (SessionKey, SessionKey), host: &str, reply: Reply<Derived>) -> Planned {
+        match self.derived(parent, key, host) {
             Ok(Some((message, entry))) => {
                 let value = self.shared.vault.reseal_session(&key, &message);
                 let write = put(Kind::Session, key.as_bytes().to_vec(), Expect::Absent, value);
@@ -39,7 +40,12 @@ impl Plan<'_> {
     }
 
     /// The new record: everything of the parent's but key and uses. Tokens stay the parent's.
-    fn derived(&self, parent: SessionKey, key: SessionKey) -> Result<Option<(proto::Session, Entry)>, Refusal> {
+    fn derived(
+        &self,
+        parent: SessionKey,
+        key: SessionKey,
+        host: &str,
+    ) -> Result<Option<(proto::Session, Entry)>, Refusal> {
         let found = reader::session(self.shared, self.storage, &parent)?;
         let Some(of) = found.filter(|of| of.parent.is_none()) else { return Ok(None) };
         let message = proto::Session {
@@ -47,6 +53,7 @@ impl Plan<'_> {
             version: 0,
             last_used: self.now.unix_millis(),
             parent: Some(parent.as_bytes().to_vec()),
+            host: Some(host.to_owned()),
             ..of
         };
         let entry = Entry::of_stored(message.clone()).map_err(|error| reader::unopened(&error.into()))?;

@@ -191,7 +191,12 @@ async fn nothing_is_made_of_a_session_that_ends_in_the_same_group() {
         bench.create("a").await.unwrap();
         // The engine stalls with the first of these until all of them are queued.
         let all = async {
-            let derive = bench.queue.ask(|reply| Command::Derive { parent: key("a"), key: key("p"), reply });
+            let derive = bench.queue.ask(|reply| Command::Derive {
+                parent: key("a"),
+                key: key("p"),
+                host: "wiki.corp.test".into(),
+                reply,
+            });
             tokio::join!(bench.create("b"), bench.end(selector), derive)
         };
         let (all, ()) = tokio::join!(all, async { (0..9).for_each(|_| bench.open.send(()).unwrap()) });

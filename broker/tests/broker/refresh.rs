@@ -114,7 +114,7 @@ async fn a_session_in_use_gets_new_tokens_before_the_old_ones_end_and_its_new_gr
     let (replica, _run) = scene.house.replica().await;
     assert!(matches!(replica.fetch(&key("a")).await, Resolved::Session(_)));
     assert_eq!(groups(&held(&replica)), ["admins"]);
-    scene.house.authn().derive(&key("a"), &key("p")).await.unwrap().unwrap();
+    scene.house.authn().derive(&key("a"), &key("p"), "wiki.corp.test").await.unwrap().unwrap();
     let mut changes = replica.changes();
     scene.provider.script(|script: &mut Script| script.claims = json!({ "groups": ["staff"] }));
     scene.refresh().await;

@@ -41,7 +41,7 @@ fn broker_error(error: RecordsError) -> BrokerError {
     }
 }
 
-async fn try_all(client: &BrokerClient) -> [Answer; 12] {
+async fn try_all(client: &BrokerClient) -> [Answer; 14] {
     let create = client.create(new_session("a", NOW)).await.map_err(|error| match error {
         CreateError::Broker(error) => error,
         CreateError::Exists | CreateError::ClaimsTooLarge { .. } => panic!("{error:?}"),
@@ -63,22 +63,24 @@ async fn try_all(client: &BrokerClient) -> [Answer; 12] {
         answer(client.delete_records("hr", Deletion::All).await.map_err(broker_error)),
         answer(client.list_records(Listing::default()).await.map_err(broker_error)),
         answer(client.watch_records(None).await),
+        answer(client.derive(&key("a"), &key("b"), "wiki.corp.test").await),
+        answer(client.list_derived(&key("a")).await),
     ]
 }
 
-const PROXY: [Answer; 12] = {
+const PROXY: [Answer; 14] = {
     use Answer::{Denied as No, Permitted as Yes};
-    [Yes, No, Yes, Yes, Yes, Yes, Yes, Yes, No, No, No, Yes]
+    [Yes, No, Yes, Yes, Yes, Yes, Yes, Yes, No, No, No, Yes, No, Yes]
 };
-const AUTHN: [Answer; 12] = {
+const AUTHN: [Answer; 14] = {
     use Answer::{Denied as No, Permitted as Yes};
-    [Yes, Yes, Yes, No, No, Yes, No, No, No, No, No, No]
+    [Yes, Yes, Yes, No, No, Yes, No, No, No, No, No, No, Yes, Yes]
 };
-const BROKER: [Answer; 12] = {
+const BROKER: [Answer; 14] = {
     use Answer::{Denied as No, Permitted as Yes};
-    [No, No, No, No, No, No, No, No, Yes, Yes, Yes, No]
+    [No, No, No, No, No, No, No, No, Yes, Yes, Yes, No, No, No]
 };
-const NOBODY: [Answer; 12] = [const { Answer::Denied }; 12];
+const NOBODY: [Answer; 14] = [const { Answer::Denied }; 14];
 
 #[tokio::test]
 async fn on_a_unix_socket_the_service_names_itself() {

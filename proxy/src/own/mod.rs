@@ -3,13 +3,14 @@
 mod callback;
 mod documents;
 mod sign_out;
+mod user;
 
 use http::{HeaderMap, Method, header};
 use pingora_proxy::Session;
 use portcullis_gate::{OwnPath, Presented, RequestView};
 use portcullis_handover::ReturnPath;
 use portcullis_identity::{Needs, Session as SignedIn};
-use portcullis_reply::{Fragment, RouteEntry, Sites};
+use portcullis_reply::{Fragment, RouteEntry};
 
 use crate::replies::{self, Answer};
 use crate::sign_in;
@@ -31,13 +32,7 @@ pub(crate) async fn answer(path: OwnPath, session: &Session, context: &mut Conte
         OwnPath::ApiLogin if reading => documents::api_login(context, &caller, view),
         OwnPath::Callback if reading => callback::answer(session, context, asked).await,
         OwnPath::SignOut => sign_out::answer(session, context, asked).await,
-        OwnPath::User if reading => match signed_in(session, context, asked) {
-            Ok(who) => {
-                let caller = replies::caller(session, context, view);
-                portcullis_reply::user(&caller, &who, context.shared.now(), Sites::Listed)
-            }
-            Err(answer) => *answer,
-        },
+        OwnPath::User => user::answer(session, context, asked).await,
         OwnPath::Routes if reading => match signed_in(session, context, asked) {
             Ok(_) => portal(session, context, asked),
             Err(answer) => *answer,
@@ -47,7 +42,6 @@ pub(crate) async fn answer(path: OwnPath, session: &Session, context: &mut Conte
         | OwnPath::Discovery
         | OwnPath::Callback
         | OwnPath::ApiLogin
-        | OwnPath::User
         | OwnPath::Routes => portcullis_reply::method_not_allowed(&caller, "GET, HEAD"),
         OwnPath::Unknown => portcullis_reply::not_found(&caller),
     }

@@ -21,6 +21,8 @@ mod limits;
 #[cfg(test)]
 mod pki;
 #[cfg(test)]
+mod programs;
+#[cfg(test)]
 mod records;
 #[cfg(test)]
 mod revocation;

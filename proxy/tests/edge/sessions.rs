@@ -6,9 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use portcullis_broker_api::wire::WireError;
 use portcullis_broker_api::{BrokerError, Change, RedeemError, Resolved, UpstreamTokens};
 use portcullis_gate::RecordSource;
-use portcullis_identity::{Principal, ProviderName, Records, SecretText, Session, SessionKey, Subject, Timestamp};
+use portcullis_identity::{
+    DerivedSession, Principal, ProviderName, Records, SecretText, Session, SessionKey, Subject, Timestamp,
+};
 use portcullis_proxy::Sessions;
 use tokio::sync::broadcast;
 
@@ -17,6 +20,8 @@ pub(crate) struct FakeSessions {
     pub(crate) held: Mutex<HashMap<SessionKey, Arc<Session>>>,
     pub(crate) redeemed: Mutex<HashSet<[u8; 16]>>,
     pub(crate) stale: AtomicBool,
+    /// What was made of which; `None`: the broker is away.
+    pub(crate) derived: Mutex<Option<HashMap<SessionKey, Vec<DerivedSession>>>>,
     records: Mutex<Option<Arc<Records>>>,
     epoch: AtomicU64,
     changes: broadcast::Sender<Change>,
@@ -28,6 +33,7 @@ impl Default for FakeSessions {
             held: Mutex::default(),
             redeemed: Mutex::default(),
             stale: AtomicBool::new(false),
+            derived: Mutex::new(Some(HashMap::new())),
             records: Mutex::default(),
             epoch: AtomicU64::new(0),
             changes: broadcast::Sender::new(64),
@@ -107,6 +113,14 @@ impl Sessions for FakeSessions {
     async fn end(&self, key: &SessionKey) -> Result<(), BrokerError> {
         self.end_now(key);
         Ok(())
+    }
+
+    async fn list_derived(&self, key: &SessionKey) -> Result<Vec<DerivedSession>, BrokerError> {
+        let derived = self.derived.lock().unwrap();
+        let away = || BrokerError::BadAnswer(WireError::Missing { field: "all of it" });
+        let held = self.held.lock().unwrap();
+        let family = derived.as_ref().ok_or_else(away)?.get(key).cloned().unwrap_or_default();
+        Ok(family.into_iter().filter(|session| held.contains_key(&session.key)).collect())
     }
 
     async fn tokens(&self, _: &SessionKey, _: &str) -> Result<Option<UpstreamTokens>, BrokerError> {

@@ -7,7 +7,9 @@ use portcullis_config::{
     Action, EncodedSlashes, ExchangeRules, Generation, HeaderEdits, HostPattern, Namespace, PathPattern, Route,
 };
 use portcullis_gate::{Audience, Refusal, RefusalCause};
-use portcullis_identity::{Claims, Group, Needs, Principal, ProviderName, Session, SessionKey, Subject, Timestamp};
+use portcullis_identity::{
+    Claims, DerivedSession, Group, Needs, Principal, ProviderName, Session, SessionKey, Subject, Timestamp,
+};
 use portcullis_policy::{Decision, Effect, Program, Reason, Reasons, Ternary};
 use portcullis_reply::Caller;
 
@@ -42,6 +44,20 @@ pub(crate) fn alice() -> Session {
         "address": {"country": "PT", "city": "Porto"}
     }"#;
     session("Alice Álvarez", "alice@corp.test", claims, &["engineering", "wiki-editors", "on-call"])
+}
+
+/// Two programs of hers; the host of the second was not kept.
+pub(crate) fn programs() -> [DerivedSession; 2] {
+    let ago = |seconds| Timestamp::from_unix_seconds(NOW.unix_seconds() - seconds);
+    [
+        DerivedSession {
+            key: SessionKey::from_bytes([1; 32]),
+            host: Some("git.corp.test".into()),
+            made_at: ago(3600),
+            last_used: ago(120),
+        },
+        DerivedSession { key: SessionKey::from_bytes([2; 32]), host: None, made_at: NOW, last_used: NOW },
+    ]
 }
 
 pub(crate) fn hostile() -> Session {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use portcullis_gate::{CertificateFault, Malformed, RefusalCause};
+use portcullis_identity::DerivedSession;
 use portcullis_policy::Reason;
 use portcullis_reply::{
     Fragment, LoopFacts, ProgramForm, ProviderChoice, RouteEntry, SignInFailure, SignOutForm, UpstreamFailure,
@@ -12,7 +13,7 @@ use portcullis_reply::{
     upstream_failure, user,
 };
 
-use crate::fixtures::{Answer, HOSTILE, NOW, SIGN_IN, alice, header, hostile, person, refusal, route, text};
+use crate::fixtures::{Answer, HOSTILE, NOW, SIGN_IN, alice, header, hostile, person, programs, refusal, route, text};
 use portcullis_gate::Audience;
 use portcullis_reply::{Caller, Sites};
 
@@ -82,7 +83,9 @@ fn pages() -> Vec<(&'static str, Answer)> {
         ("sign-out", sign_out_confirm(&person, Some(&session), &sign_out)),
         ("program", program_confirm(&person, &session, &program)),
         ("signed-out", signed_out(&person, Some("https://wiki.corp.test/"))),
-        ("user", user(&person, &session, NOW, Sites::Listed)),
+        ("user", user(&person, &session, Some(&[]), NOW, Sites::Listed)),
+        ("user-programs", user(&person, &session, Some(&programs()), NOW, Sites::Listed)),
+        ("user-programs-unknown", user(&person, &session, None, NOW, Sites::Listed)),
         ("routes", routes(&person, &sites)),
         ("routes-empty", routes(&person, &[])),
     ]
@@ -159,6 +162,7 @@ fn every_page_is_for_its_reader_alone() {
 fn nothing_hostile_gets_into_a_page() {
     let caller = Caller { host: HOSTILE, ..person() };
     let session = hostile();
+    let programs = programs().map(|program| DerivedSession { host: Some(HOSTILE.into()), ..program });
     let denied = refusal(RefusalCause::Forbidden, Some(hostile()), &[]);
     let provider = [ProviderChoice { label: HOSTILE, url: HOSTILE }];
     let site = [RouteEntry { name: HOSTILE, url: HOSTILE, description: Some(HOSTILE) }];
@@ -176,7 +180,7 @@ fn nothing_hostile_gets_into_a_page() {
         sign_out_confirm(&caller, Some(&session), &form),
         program_confirm(&caller, &session, &program),
         signed_out(&caller, Some(HOSTILE)),
-        user(&caller, &session, NOW, Sites::Listed),
+        user(&caller, &session, Some(&programs), NOW, Sites::Listed),
         routes(&caller, &site),
         challenge(&caller, HOSTILE, Fragment::Kept),
         challenge(&Caller { audience: Audience::Unsafe, ..caller }, HOSTILE, Fragment::Dropped),
@@ -221,19 +225,56 @@ fn the_denied_page_says_who_why_and_what_to_do() {
 #[test]
 fn the_user_page_leaves_out_what_is_of_tokens() {
     let session = alice();
-    let page = user(&person(), &session, NOW, Sites::Listed);
+    let page = user(&person(), &session, Some(&[]), NOW, Sites::Listed);
     let page = text(&page);
     for expected in ["department", "Platform", "address.country", "in 13 h 20 min", "40 min ago", "wiki-editors"] {
         assert!(page.contains(expected), "{expected}");
     }
     assert!(!page.contains("n-0S6_WzA2Mj"));
     assert!(page.contains("/.portcullis/routes"), "a route's host lists the sites");
-    let on_sign_in_host = user(&person(), &session, NOW, Sites::Unlisted);
+    let on_sign_in_host = user(&person(), &session, Some(&[]), NOW, Sites::Unlisted);
     assert!(!text(&on_sign_in_host).contains("/.portcullis/routes"), "the sign-in host has no list");
-    let script = user(&crate::fixtures::caller(Audience::Script), &session, NOW, Sites::Listed);
+    let script = user(&crate::fixtures::caller(Audience::Script), &session, Some(&[]), NOW, Sites::Listed);
     let document: serde_json::Value = serde_json::from_slice(script.body()).unwrap();
     assert_eq!(document["email"], "alice@corp.test");
     assert_eq!(document["expires_at"], "2026-11-23T11:07:50Z");
     assert_eq!(document["claims"]["department"], "Platform");
     assert!(document["claims"].get("nonce").is_none() && document["claims"].get("iss").is_none());
+}
+
+#[test]
+fn the_user_page_lists_programs_and_ends_each_by_a_form_of_its_own() {
+    let (session, programs) = (alice(), programs());
+    let page = user(&person(), &session, Some(&programs), NOW, Sites::Listed);
+    let page = text(&page);
+    for expected in [
+        "<strong>git.corp.test</strong>",
+        "Let in <time datetime=\"2026-11-22T20:47:50Z\"",
+        "2 min ago",
+        "a site that is not known",
+        "<form method=\"post\" action=\"/.portcullis/user?end=0101010101010101\">",
+        "<form method=\"post\" action=\"/.portcullis/user?end=0202020202020202\">",
+        "aria-label=\"End session 0101010101010101 for git.corp.test\"",
+    ] {
+        assert!(page.contains(expected), "{expected}\n{page}");
+    }
+    let listed = |programs| {
+        let script = user(&crate::fixtures::caller(Audience::Script), &session, programs, NOW, Sites::Listed);
+        let document: serde_json::Value = serde_json::from_slice(script.body()).unwrap();
+        document["programs"].clone()
+    };
+    let expected = serde_json::json!([
+        { "session": "0101010101010101", "host": "git.corp.test",
+          "made_at": "2026-11-22T20:47:50Z", "last_used": "2026-11-22T21:45:50Z" },
+        { "session": "0202020202020202", "host": null,
+          "made_at": "2026-11-22T21:47:50Z", "last_used": "2026-11-22T21:47:50Z" },
+    ]);
+    assert_eq!(listed(Some(&programs)), expected);
+    // None is a list, and not to know is none; either way the rest of the page stays.
+    assert_eq!((listed(Some(&[])), listed(None)), (serde_json::json!([]), serde_json::Value::Null));
+    let unknown = user(&person(), &session, None, NOW, Sites::Listed);
+    let none = user(&person(), &session, Some(&[]), NOW, Sites::Listed);
+    assert!(text(&unknown).contains("Nobody can say just now") && !text(&none).contains("Nobody can say"));
+    assert!(text(&unknown).contains("alice@corp.test") && text(&unknown).contains("Sign out everywhere"));
+    assert!(!text(&unknown).contains("?end=") && !text(&none).contains("?end="));
 }

@@ -87,6 +87,7 @@ pub fn new_session(request: wire::CreateRequest) -> Result<NewSession, WireError
         idle,
         // What is made of another session is asked for by `Derive`.
         parent: _,
+        host: _,
     } = message;
     if claims.len() > MAX_CLAIMS_BYTES {
         return Err(WireError::Claims(ClaimsError::TooLarge { bytes: claims.len() }));
@@ -137,6 +138,7 @@ pub fn session_message(new: &NewSession, last_used: Timestamp) -> wire::Session 
         expires_at: expires_at.unix_millis(),
         idle: idle.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
         parent: None,
+        host: None,
     }
 }
 
@@ -158,8 +160,9 @@ pub fn session(message: wire::Session) -> Result<Session, WireError> {
         last_used,
         expires_at,
         idle,
-        // What a session may does not depend on it.
+        // What a session may does not depend on them.
         parent: _,
+        host: _,
     } = message;
     let Profile { user_id, email, name, groups } = profile_of(profile)?;
     let claims = Claims::from_json(&claims).map_err(WireError::Claims)?;
@@ -372,11 +375,11 @@ fn provider_name(name: &str) -> Result<ProviderName, WireError> {
     Ok(ProviderName::new(name))
 }
 
-fn optional_text(value: Option<String>, field: &'static str) -> Result<Option<Arc<str>>, WireError> {
+pub(super) fn optional_text(value: Option<String>, field: &'static str) -> Result<Option<Arc<str>>, WireError> {
     value.map(|value| text(value, field)).transpose()
 }
 
-fn required_text(value: String, field: &'static str) -> Result<Arc<str>, WireError> {
+pub(super) fn required_text(value: String, field: &'static str) -> Result<Arc<str>, WireError> {
     if value.is_empty() {
         return Err(WireError::OutOfRange { field });
     }

@@ -109,6 +109,9 @@ pub struct Session {
     /// The session that it was made of, by the same sign-in; it ends with that one.
     #[prost(bytes = "vec", optional, tag = "13")]
     pub parent: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
+    /// The one host that it is for, if it was made of another one.
+    #[prost(string, optional, tag = "14")]
+    pub host: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// What the provider handed out; stays with the broker.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -153,6 +156,9 @@ pub struct DeriveRequest {
     /// SHA-256 of the program's fresh handle.
     #[prost(bytes = "vec", tag = "2")]
     pub key: ::prost::alloc::vec::Vec<u8>,
+    /// The one host that the program's credential is for.
+    #[prost(string, tag = "3")]
+    pub host: ::prost::alloc::string::String,
 }
 /// The session as stored.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -160,6 +166,36 @@ pub struct DeriveAnswer {
     /// With version and last use; absent if the parent is over, or was made of another one itself.
     #[prost(message, optional, tag = "1")]
     pub session: ::core::option::Option<Session>,
+}
+/// Whose programs to list.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListDerivedRequest {
+    /// The session of the person's browser.
+    #[prost(bytes = "vec", tag = "1")]
+    pub parent: ::prost::alloc::vec::Vec<u8>,
+}
+/// A session that was made of another one, as its person sees it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DerivedSession {
+    /// SHA-256 of the program's handle.
+    #[prost(bytes = "vec", tag = "1")]
+    pub key: ::prost::alloc::vec::Vec<u8>,
+    /// The one host that it is for; absent in sessions older than this field.
+    #[prost(string, optional, tag = "2")]
+    pub host: ::core::option::Option<::prost::alloc::string::String>,
+    /// When it was made.
+    #[prost(int64, tag = "3")]
+    pub made_at: i64,
+    /// The last use that the broker knows of.
+    #[prost(int64, tag = "4")]
+    pub last_used: i64,
+}
+/// The live sessions that were made of one.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListDerivedAnswer {
+    /// The oldest first; none of a session that is over or was made of another one itself.
+    #[prost(message, repeated, tag = "1")]
+    pub derived: ::prost::alloc::vec::Vec<DerivedSession>,
 }
 /// Which sessions to read.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -786,6 +822,31 @@ pub mod broker_client {
                 .insert(GrpcMethod::new("portcullis.broker.v1.Broker", "Derive"));
             self.inner.unary(req, path, codec).await
         }
+        /// Reads the sessions that were made of one, for the person whose session that is.
+        pub async fn list_derived(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListDerivedRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDerivedAnswer>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/portcullis.broker.v1.Broker/ListDerived",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("portcullis.broker.v1.Broker", "ListDerived"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Reads sessions at the head of the store.
         pub async fn fetch(
             &mut self,
@@ -1056,6 +1117,14 @@ pub mod broker_server {
             &self,
             request: tonic::Request<super::DeriveRequest>,
         ) -> std::result::Result<tonic::Response<super::DeriveAnswer>, tonic::Status>;
+        /// Reads the sessions that were made of one, for the person whose session that is.
+        async fn list_derived(
+            &self,
+            request: tonic::Request<super::ListDerivedRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDerivedAnswer>,
+            tonic::Status,
+        >;
         /// Reads sessions at the head of the store.
         async fn fetch(
             &self,
@@ -1326,6 +1395,51 @@ pub mod broker_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DeriveSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/portcullis.broker.v1.Broker/ListDerived" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListDerivedSvc<T: Broker>(pub Arc<T>);
+                    impl<
+                        T: Broker,
+                    > tonic::server::UnaryService<super::ListDerivedRequest>
+                    for ListDerivedSvc<T> {
+                        type Response = super::ListDerivedAnswer;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListDerivedRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Broker>::list_derived(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListDerivedSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
