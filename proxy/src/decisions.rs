@@ -61,14 +61,13 @@ pub struct DecisionRecord {
     pub records: Option<Weak<Records>>,
 }
 
-/// `old` with `text` in its place, in the same memory unless that is much.
-pub(crate) fn rewritten(mut old: String, text: &str) -> String {
+/// Puts `text` in the place of `old`, into the same memory unless that is much.
+pub(crate) fn rewrite(old: &mut String, text: &str) {
     if old.capacity() > ROOM {
-        old = String::new();
+        *old = String::new();
     }
     old.clear();
     old.push_str(text);
-    old
 }
 
 /// Takes decision records beside the ring.
@@ -163,15 +162,17 @@ impl Decisions {
         Self { ring: Mutex::new(ring), sink }
     }
 
-    /// Adds the one that `write` makes of the oldest, which leaves a full ring and lends it its memory: a decision then
-    /// costs none of its own.
-    pub(crate) fn keep(&self, write: impl FnOnce(DecisionRecord) -> DecisionRecord) {
+    /// Adds the one that `write` makes of a blank one or of the oldest, which leaves a full ring: from then on a decision
+    /// costs no memory of its own.
+    pub(crate) fn keep(&self, write: impl FnOnce(&mut DecisionRecord)) {
         let mut record = self.take_oldest().unwrap_or_default();
-        match Arc::get_mut(&mut record) {
-            // Outside the lock, as is whatever the oldest lets go of.
-            Some(place) => *place = write(std::mem::take(place)),
+        if Arc::get_mut(&mut record).is_none() {
             // Somebody reads the oldest: its memory stays theirs.
-            None => record = Arc::new(write(DecisionRecord::default())),
+            record = Arc::default();
+        }
+        if let Some(record) = Arc::get_mut(&mut record) {
+            // Outside the lock, as is whatever the oldest lets go of.
+            write(record);
         }
         if let Some(sink) = &self.sink {
             sink.keep(&record);
@@ -221,8 +222,7 @@ mod tests {
     use super::*;
 
     fn keep(decisions: &Decisions, request_id: &str) {
-        decisions
-            .keep(|old| DecisionRecord { request_id: rewritten(old.request_id, request_id), ..Default::default() });
+        decisions.keep(|record| rewrite(&mut record.request_id, request_id));
     }
 
     fn kept(decisions: &Decisions) -> Vec<String> {
@@ -255,12 +255,12 @@ mod tests {
 
     #[test]
     fn a_long_text_leaves_no_memory_to_the_next() {
-        let long = rewritten(String::new(), &"a".repeat(ROOM + 1));
-        assert!(rewritten(long, "b").capacity() <= ROOM);
-        let short = rewritten(String::new(), "/wiki/page");
-        let place = short.as_ptr();
-        let next = rewritten(short, "/a");
-        assert_eq!((next.as_ptr(), &*next), (place, "/a"));
+        let mut text = "a".repeat(ROOM + 1);
+        rewrite(&mut text, "/wiki/page");
+        assert!(text.capacity() <= ROOM);
+        let place = text.as_ptr();
+        rewrite(&mut text, "/a");
+        assert_eq!((text.as_ptr(), &*text), (place, "/a"));
     }
 
     #[test]

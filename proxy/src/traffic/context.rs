@@ -10,7 +10,7 @@ use portcullis_gate::{Grant, RequestView};
 use portcullis_identity::Timestamp;
 
 use crate::access::{Measures, Record};
-use crate::decisions::{DecisionRecord, rewritten};
+use crate::decisions::{DecisionRecord, rewrite};
 use crate::exchange::{Exchange, Registration};
 use crate::published::{Published, RouteState};
 use crate::request_id::RequestId;
@@ -153,27 +153,46 @@ impl Context {
     /// The last reader of the record: it moves into the ring, its texts into the room of older ones.
     fn keep_decision(&mut self) {
         let Self { shared, record, exchange, request_id, .. } = self;
-        let request_id = request_id.as_ref().map_or("", RequestId::as_str);
-        let at = record.judged_at.unwrap_or_else(|| shared.now());
-        shared.decisions.keep(|old| DecisionRecord {
-            request_id: rewritten(old.request_id, request_id),
-            at,
-            method: record.method.take(),
-            host: rewritten(old.host, &record.host),
-            path: rewritten(old.path, &record.path),
-            client_address: record.client,
-            preflight: record.preflight,
-            mcp_tool: record.mcp_tool,
-            certificate: exchange.peer.client_certificate.clone(),
-            route: record.route.take(),
-            session: record.session.take(),
-            outcome: record.outcome.label(),
-            cause: record.outcome.cause(),
-            missing: record.missing,
-            decision: record.decision,
-            shadow: record.shadow.take(),
-            generation: record.generation,
-            records: record.records.take(),
+        shared.decisions.keep(|kept| {
+            // Whatever is kept of a request is written, so that nothing of an older one stays.
+            let DecisionRecord {
+                request_id: kept_id,
+                at,
+                method,
+                host,
+                path,
+                client_address,
+                preflight,
+                mcp_tool,
+                certificate,
+                route,
+                session,
+                outcome,
+                cause,
+                missing,
+                decision,
+                shadow,
+                generation,
+                records,
+            } = kept;
+            rewrite(kept_id, request_id.as_ref().map_or("", RequestId::as_str));
+            *at = record.judged_at.unwrap_or_else(|| shared.now());
+            *method = record.method.take();
+            rewrite(host, &record.host);
+            rewrite(path, &record.path);
+            *client_address = record.client;
+            *preflight = record.preflight;
+            *mcp_tool = record.mcp_tool;
+            certificate.clone_from(&exchange.peer.client_certificate);
+            *route = record.route.take();
+            *session = record.session.take();
+            *outcome = record.outcome.label();
+            *cause = record.outcome.cause();
+            *missing = record.missing;
+            *decision = record.decision;
+            *shadow = record.shadow.take();
+            *generation = record.generation;
+            *records = record.records.take();
         });
     }
 }
