@@ -10,6 +10,7 @@ mod layout;
 mod number;
 mod value;
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -89,9 +90,7 @@ impl Claims {
     #[must_use]
     #[inline]
     pub fn find(&self, name: &NameKey<'_>) -> Option<Found<'_>> {
-        let is_it = move |place: usize| self.names.is_called(place, name);
-        let place = digest_table::find(&self.names.table, self.names.len(), name.digest(), is_it)?;
-        Some(Found { claims: self, claim: self.names.claim(place)? })
+        Some(Found { claims: self, claim: self.names.find(name)? })
     }
 
     /// The value of `name`, if it is exactly one string.
@@ -171,27 +170,25 @@ impl Claims {
     /// characters begin.
     #[inline]
     fn value_is(&self, slot: u32, wanted: &ClaimValue) -> bool {
-        let is_it = || {
-            let (kind, range) = self.slot(slot)?;
-            Some(kind == wanted.kind() && same(self.text.as_bytes().get(range)?, wanted.as_text().as_bytes()))
-        };
-        is_it().unwrap_or_default()
+        let Some((own, range)) = self.slot(slot) else { return false };
+        let text = self.text.as_bytes().get(range);
+        layout::is_of(own, wanted.kind()) && text.is_some_and(|text| same(text, wanted.as_text().as_bytes()))
     }
 
     #[inline]
     fn value(&self, slot: u32) -> Option<ClaimRef<'_>> {
-        let (kind, range) = self.slot(slot)?;
-        Some(ClaimRef::new(kind, self.text.get(range)?))
+        let (slot, range) = self.slot(slot)?;
+        Some(ClaimRef::new(layout::kind_of(slot), self.text.get(range)?))
     }
 
-    /// The kind of a value, and where its text stands.
+    /// What stands in a slot, and where its value's text stands.
     #[inline]
-    fn slot(&self, slot: u32) -> Option<(ClaimKind, Range<usize>)> {
+    fn slot(&self, slot: u32) -> Option<(u32, Range<usize>)> {
         let place = usize::try_from(slot).ok()?;
         let own = *self.slots.get(place)?;
         let before = place.checked_sub(1).and_then(|before| self.slots.get(before));
         let start = before.map_or(0, |before| layout::end_of(*before));
-        Some((layout::kind_of(own), layout::range(start, layout::end_of(own))?))
+        Some((own, layout::range(start, layout::end_of(own))?))
     }
 }
 
@@ -214,16 +211,17 @@ impl<'a> Found<'a> {
     }
 
     #[inline(never)]
-    fn has_among_many(self, table: Option<u32>, wanted: &ClaimValue) -> bool {
-        let table = table.and_then(|start| self.claims.slots.get(usize::try_from(start).ok()?..));
+    fn has_among_many(self, table: Option<NonZeroU32>, wanted: &ClaimValue) -> bool {
+        let table = table.and_then(|start| self.claims.slots.get(usize::try_from(start.get()).ok()?..));
         let table = table.and_then(|table| table.get(..digest_table::size(self.len()))).unwrap_or_default();
-        digest_table::find(table, self.len(), wanted.digest(), |place| self.is_at(place, wanted)).is_some()
+        digest_table::find(table, self.len(), wanted.digest(), move |place| self.at(place, wanted)).is_some()
     }
 
+    /// Something, if the value at `place` is this one.
     #[inline]
-    fn is_at(self, place: usize, wanted: &ClaimValue) -> bool {
-        let slot = u32::try_from(place).ok().and_then(|place| self.claim.first.checked_add(place));
-        slot.is_some_and(|slot| self.claims.value_is(slot, wanted))
+    fn at(self, place: usize, wanted: &ClaimValue) -> Option<()> {
+        let slot = self.claim.first.checked_add(u32::try_from(place).ok()?)?;
+        self.claims.value_is(slot, wanted).then_some(())
     }
 
     /// The values in the token's order.

@@ -30,47 +30,60 @@ pub(crate) fn table(digests: impl ExactSizeIterator<Item = u32>) -> Option<Vec<u
     Some(table)
 }
 
-/// The first of so many places with this digest, or with one that this table cannot tell from it, that `is_it` takes.
-/// Without a table each of them is tried.
+/// What `take` makes of the first of so many places with this digest, or with one that this table cannot tell from it,
+/// of which it makes anything. Without a table each of them is tried.
 #[inline]
-pub(crate) fn find(table: &[u32], places: usize, digest: u32, is_it: impl Fn(usize) -> bool) -> Option<usize> {
+pub(crate) fn find<T>(table: &[u32], places: usize, digest: u32, take: impl Fn(usize) -> Option<T>) -> Option<T> {
     if table.is_empty() {
-        return find_one_by_one(places, is_it);
+        return find_one_by_one(places, take);
     }
-    let place = place_from(table, digest, &mut index(digest))?;
-    if is_it(place) { Some(place) } else { find_among_same(table, digest, is_it) }
+    // The first entry decides most look-ups. The calls come last, so that what they need weighs on nobody else.
+    let entry = entry(table, digest, 0)?;
+    if entry.is_of(digest)
+        && let Some(taken) = take(entry.place())
+    {
+        return Some(taken);
+    }
+    find_further(table, digest, take)
 }
 
 #[inline(never)]
-fn find_one_by_one(places: usize, is_it: impl Fn(usize) -> bool) -> Option<usize> {
-    (0..places).find(|place| is_it(*place))
+fn find_one_by_one<T>(places: usize, take: impl Fn(usize) -> Option<T>) -> Option<T> {
+    (0..places).find_map(take)
 }
 
-/// Where digests collide: apart, since what the loop needs would weigh on every look-up.
-#[cold]
-fn find_among_same(table: &[u32], digest: u32, is_it: impl Fn(usize) -> bool) -> Option<usize> {
-    let mut at = index(digest);
-    loop {
-        let place = place_from(table, digest, &mut at)?;
-        if is_it(place) {
-            return Some(place);
-        }
-    }
+/// As [`find`], behind the first entry.
+#[inline(never)]
+fn find_further<T>(table: &[u32], digest: u32, take: impl Fn(usize) -> Option<T>) -> Option<T> {
+    let entries = (1..STEPS).map_while(|step| entry(table, digest, step));
+    entries.filter(|entry| entry.is_of(digest)).find_map(|entry| take(entry.place()))
 }
 
-/// The next place with this digest as far as the table can tell.
+/// What stands so many steps behind where a digest is looked for first; `None` if nothing does, nor further on.
 #[inline]
-fn place_from(table: &[u32], digest: u32, at: &mut usize) -> Option<usize> {
-    let (mask, digest) = (table.len().wrapping_sub(1), index(digest));
-    let end = digest.wrapping_add(STEPS);
-    while *at != end {
-        let entry = index(*table.get(*at & mask)?);
-        *at = at.wrapping_add(1);
-        if (entry ^ digest) & !mask == 0 || entry == 0 {
-            return (entry & mask).checked_sub(1);
-        }
+fn entry(table: &[u32], digest: u32, steps: usize) -> Option<Entry> {
+    let mask = table.len().wrapping_sub(1);
+    let entry = index(*table.get(index(digest).wrapping_add(steps) & mask)?);
+    (entry != 0).then_some(Entry { entry, mask })
+}
+
+/// What a table holds of one place, and which of its bits are the place's.
+struct Entry {
+    entry: usize,
+    mask: usize,
+}
+
+impl Entry {
+    /// Whether it has this digest, as far as it can tell.
+    #[inline]
+    fn is_of(&self, digest: u32) -> bool {
+        self.entry ^ index(digest) <= self.mask
     }
-    None
+
+    #[inline]
+    fn place(&self) -> usize {
+        (self.entry & self.mask).wrapping_sub(1)
+    }
 }
 
 #[inline]
@@ -91,11 +104,12 @@ mod tests {
         for digests in [even, low, high, same_start, vec![0], vec![u32::MAX], vec![5, 9]] {
             let table = table(digests.iter().copied()).unwrap();
             for (place, digest) in digests.iter().enumerate() {
-                let found = |table: &[u32]| find(table, digests.len(), *digest, |found| found == place);
+                let take = |found: usize| (found == place).then_some(found);
+                let found = |table: &[u32]| find(table, digests.len(), *digest, take);
                 assert_eq!(found(&table), Some(place), "{digest} in {digests:?}");
                 assert_eq!(found(&[]), Some(place), "without a table");
                 let absent = digest ^ 0x0100_0000;
-                assert!(digests.contains(&absent) || find(&table, digests.len(), absent, |_| true).is_none());
+                assert!(digests.contains(&absent) || find(&table, digests.len(), absent, Some).is_none());
             }
         }
     }
@@ -104,21 +118,21 @@ mod tests {
     fn places_of_one_digest_come_in_their_order() {
         let table = table([7; 20].into_iter()).unwrap();
         for last in 0..20 {
-            assert_eq!(find(&table, 20, 7, |place| place >= last), Some(last));
+            assert_eq!(find(&table, 20, 7, |place| (place >= last).then_some(place)), Some(last));
         }
-        assert_eq!(find(&table, 20, 7, |_| false), None);
+        assert_eq!(find(&table, 20, 7, |_| None::<usize>), None);
     }
 
     #[test]
     fn a_table_has_room_and_neither_making_nor_asking_it_can_be_made_long() {
         assert!((0..1000).all(|places| size(places) > places));
-        assert_eq!(find(&[], 0, 7, |_| true), None);
+        assert_eq!(find(&[], 0, 7, Some), None);
         assert_eq!(table([].into_iter()), None);
         // As many as claims may hold, and all of them begin at one of a few places.
         assert_eq!(table((0..9_362).map(|number: u32| (number << 15) | (number % 64))), None);
         assert!(table([3; STEPS].into_iter()).is_some() && table([3; STEPS + 1].into_iter()).is_none());
         // A long run in which every entry stands at its own place: who is absent is not looked for along all of it.
         let run = table(0..4_096).unwrap();
-        assert_eq!(find(&run, 4_096, 1 << 20, |_| true), None);
+        assert_eq!(find(&run, 4_096, 1 << 20, Some), None);
     }
 }

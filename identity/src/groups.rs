@@ -46,8 +46,8 @@ impl Groups {
 
     #[inline]
     fn has_called(&self, digest: u32, is_called: impl Fn(&Group) -> bool) -> bool {
-        let is_it = move |place: usize| self.members.get(place).is_some_and(|group| is_called(group));
-        digest_table::find(&self.table, self.members.len(), digest, is_it).is_some()
+        let member = move |place: usize| self.members.get(place).filter(|group| is_called(group)).map(|_| ());
+        digest_table::find(&self.table, self.members.len(), digest, member).is_some()
     }
 }
 

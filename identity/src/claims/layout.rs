@@ -1,6 +1,7 @@
 //! How claims lie in memory: the names apart, for everybody who has the same ones, and of each session no more than
 //! its values' text and where each of them ends.
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -41,35 +42,41 @@ pub(super) struct Claim {
     /// Whether the token held a list, which [`Claims::to_json`] gives back as one.
     pub(super) list: bool,
     /// Where the table of a long list, if it has one, begins among the slots: the places of values by their digests.
-    pub(super) table: Option<u32>,
+    pub(super) table: Option<NonZeroU32>,
 }
 
 impl Claim {
     /// One without any value.
     pub(super) const NONE: Self = Self { start: 0, end: 0, first: 0, count: 0, list: false, table: None };
+
+    /// Where its name stands in the names' text.
+    #[inline]
+    fn name(&self) -> Option<Range<usize>> {
+        range(self.start, self.end)
+    }
 }
 
 impl Names {
-    #[inline]
     pub(super) fn claim(&self, place: usize) -> Option<&Claim> {
         self.claims.get(place)
     }
 
     pub(super) fn name(&self, place: usize) -> Option<&str> {
-        self.text.get(self.range(place)?)
+        self.text.get(self.claim(place)?.name()?)
     }
 
-    /// Whether the claim at `place` has that name.
-    #[inline]
-    pub(super) fn is_called(&self, place: usize, name: &NameKey<'_>) -> bool {
-        let own = self.range(place).and_then(|range| self.text.as_bytes().get(range));
-        own.is_some_and(|own| same(own, name.as_str().as_bytes()))
+    /// The claim of that name.
+    #[inline(never)]
+    pub(super) fn find(&self, name: &NameKey<'_>) -> Option<&Claim> {
+        digest_table::find(&self.table, self.claims.len(), name.digest(), move |place| self.called(name, place))
     }
 
+    /// The claim at `place`, if it has that name.
     #[inline]
-    fn range(&self, place: usize) -> Option<Range<usize>> {
+    fn called(&self, name: &NameKey<'_>, place: usize) -> Option<&Claim> {
         let claim = self.claims.get(place)?;
-        range(claim.start, claim.end)
+        let own = self.text.as_bytes().get(claim.name()?)?;
+        same(own, name.as_str().as_bytes()).then_some(claim)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -100,7 +107,7 @@ pub(super) fn lay_out(mut entries: Vec<Entry<'_>>) -> Claims {
         if values.len() > FEW
             && let Some(table) = digest_table::table(values.iter().map(|value| value.digest()))
         {
-            claim.table = Some(number(slots.len()));
+            claim.table = NonZeroU32::new(number(slots.len()));
             slots.extend(table);
         }
     }
@@ -110,14 +117,23 @@ pub(super) fn lay_out(mut entries: Vec<Entry<'_>>) -> Claims {
 }
 
 fn slot(kind: ClaimKind, end: usize) -> u32 {
-    let kind: u32 = match kind {
+    (kind_number(kind) << END_BITS) | number(end).min(END_MASK)
+}
+
+/// Whether the value in a slot is of this kind.
+#[inline]
+pub(super) const fn is_of(slot: u32, kind: ClaimKind) -> bool {
+    slot >> END_BITS == kind_number(kind)
+}
+
+const fn kind_number(kind: ClaimKind) -> u32 {
+    match kind {
         ClaimKind::Null => 0,
         ClaimKind::Boolean => 1,
         ClaimKind::Number => 2,
         ClaimKind::Text => 3,
         ClaimKind::Nested => 4,
-    };
-    (kind << END_BITS) | number(end).min(END_MASK)
+    }
 }
 
 pub(super) const fn kind_of(slot: u32) -> ClaimKind {
