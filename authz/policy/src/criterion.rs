@@ -3,7 +3,7 @@
 use portcullis_identity::{Claims, DeviceState, NameKey, Subject};
 
 use crate::certificate::CertificateMatcher;
-use crate::matcher::{ListMatcher, StringMatcher};
+use crate::matcher::{ListMatcher, StringMatcher, ends};
 use crate::network::Networks;
 use crate::record::RecordMatcher;
 use crate::schedule::{DateRange, TimeRange, Weekdays};
@@ -42,9 +42,11 @@ pub(crate) enum SubjectCriterion {
     Authenticated,
     User(StringMatcher),
     Email(StringMatcher),
+    /// This domain, with the `@` before it, is what the address ends with.
+    DomainIs(Box<str>),
     Domain(StringMatcher),
     Claim(Box<ClaimMatcher>),
-    Groups(ListMatcher),
+    Groups(Box<ListMatcher>),
     Device(Box<DeviceMatcher>),
 }
 
@@ -82,7 +84,8 @@ pub(crate) enum Approval {
 pub(crate) type Finding = (Ternary, Reason);
 
 impl Criterion {
-    /// Each kind of criterion has its own small function: the loop over them, which every decision runs, then keeps
+    /// Criteria about the subject, which most policies consist of, are told apart in the loop over them, which every
+    /// decision runs; what one of them needs more than a comparison is apart, and so is the rest, so that the loop keeps
     /// nothing that only some of them need.
     #[inline]
     pub(crate) fn find(&self, facts: &Facts<'_>) -> Finding {
@@ -127,7 +130,7 @@ impl From<RequestCriterion> for Criterion {
 }
 
 impl RequestCriterion {
-    #[inline(never)]
+    #[inline]
     fn find(&self, facts: &Facts<'_>) -> Finding {
         let request = &facts.request;
         match self {
@@ -192,7 +195,15 @@ impl RequestCriterion {
 }
 
 impl SubjectCriterion {
-    #[inline(never)]
+    /// A `domain` criterion: a domain is what follows the last `@` of an address, and without one there is none.
+    pub(crate) fn domain(matcher: StringMatcher) -> Self {
+        match matcher.only() {
+            Some(domain) if !domain.contains('@') => Self::DomainIs(format!("@{domain}").into()),
+            _ => Self::Domain(matcher),
+        }
+    }
+
+    #[inline]
     fn find(&self, subject: &Subject) -> Finding {
         match self {
             Self::User(matcher) => {
@@ -200,9 +211,11 @@ impl SubjectCriterion {
                 pick(holds, (Reason::UserOk, Reason::UserUnauthorized))
             }
             Self::Email(matcher) => pick(matcher.holds(&subject.email), (Reason::EmailOk, Reason::EmailUnauthorized)),
+            Self::DomainIs(ending) => {
+                pick(ends(&subject.email, ending), (Reason::DomainOk, Reason::DomainUnauthorized))
+            }
             Self::Domain(matcher) => {
-                let at = subject.email.bytes().rposition(|byte| byte == b'@');
-                let domain = at.and_then(|at| subject.email.get(at.saturating_add(1)..));
+                let domain = subject.email.rsplit_once('@').map(|(_, domain)| domain);
                 let holds = domain.is_some_and(|domain| matcher.holds(domain));
                 pick(holds, (Reason::DomainOk, Reason::DomainUnauthorized))
             }
@@ -223,7 +236,7 @@ impl SubjectCriterion {
             Self::Domain(matcher) => matcher.can_hold() && !matcher.needs('@'),
             Self::Email(matcher) => matcher.can_hold(),
             Self::Groups(matcher) => matcher.can_hold_for_texts(),
-            Self::Authenticated | Self::Claim(_) | Self::Device(_) => true,
+            Self::Authenticated | Self::DomainIs(_) | Self::Claim(_) | Self::Device(_) => true,
         }
     }
 }

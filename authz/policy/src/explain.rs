@@ -161,7 +161,9 @@ fn fact_of_request(criterion: &RequestCriterion, facts: &Facts<'_>) -> String {
 fn fact_about(criterion: &SubjectCriterion, subject: &Subject) -> String {
     match criterion {
         SubjectCriterion::Authenticated | SubjectCriterion::User(_) => subject.user_id.to_string(),
-        SubjectCriterion::Email(_) | SubjectCriterion::Domain(_) => subject.email.to_string(),
+        SubjectCriterion::Email(_) | SubjectCriterion::DomainIs(_) | SubjectCriterion::Domain(_) => {
+            subject.email.to_string()
+        }
         SubjectCriterion::Claim(matcher) => claim(matcher.path.find(&subject.claims), &subject.claims),
         SubjectCriterion::Groups(_) => match &subject.groups {
             Some(groups) => listed(groups.iter().map(|group| &*group.id)),

@@ -72,7 +72,7 @@ impl Compiler<'_> {
             }
             "domain" => {
                 self.look_at_domains(value);
-                SubjectCriterion::Domain(self.string_matcher(value, Literals::Text)?).into()
+                SubjectCriterion::domain(self.string_matcher(value, Literals::Text)?).into()
             }
             "claim" => {
                 if path.unwrap_or_default().is_empty() {
@@ -83,7 +83,7 @@ impl Compiler<'_> {
                 let matcher = ClaimMatcher { path, values: self.list_matcher(value)? };
                 SubjectCriterion::Claim(Box::new(matcher)).into()
             }
-            "groups" => SubjectCriterion::Groups(self.list_matcher(value)?).into(),
+            "groups" => SubjectCriterion::Groups(Box::new(self.list_matcher(value)?)).into(),
             "device" => SubjectCriterion::Device(Box::new(self.device(entry)?)).into(),
             "client_certificate" => {
                 RequestCriterion::ClientCertificate(Box::new(certificates::matcher(self, entry)?)).into()

@@ -178,7 +178,7 @@ impl<'a> Shorthand<'a> {
                 self.domains = Some(entry);
                 compiler.look_at_domains(&entry.value);
                 for domain in strings(compiler, entry)? {
-                    self.add(SubjectCriterion::Domain(equal(domain)));
+                    self.add(SubjectCriterion::domain(equal(domain)));
                 }
             }
             "allowed_idp_claims" => self.claims(compiler, &entry.value, "")?,

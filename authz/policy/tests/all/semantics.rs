@@ -271,6 +271,9 @@ fn addresses_fall_back_and_read_as_empty() {
     assert_eq!(with(Value::Null, Value::Null, "domain: {not: x}"), "deny FF domain-unauthorized");
     assert_eq!(with(json!({"email": "a@b@c.test"}), Value::Null, "domain: c.test"), "permit TF domain-ok");
     assert_eq!(with(json!({"email": "a@"}), Value::Null, "domain: {is: ''}"), "permit TF domain-ok");
+    assert_eq!(with(json!({"email": "a@xc.test"}), Value::Null, "domain: c.test"), "deny FF domain-unauthorized");
+    assert_eq!(with(json!({"email": "a@b@c.test"}), Value::Null, "domain: b@c.test"), "deny FF domain-unauthorized");
+    assert_eq!(with(json!({"email": "c.test"}), Value::Null, "domain: c.test"), "deny FF domain-unauthorized");
     assert_eq!(with(Value::Null, Value::Null, "groups: {exclude: x}"), "deny FF groups-unauthorized");
     assert_eq!(with(Value::Null, json!({}), "groups: {exclude: x}"), "permit TF groups-ok");
 }
