@@ -183,12 +183,15 @@ fn exact_number(canonical: &str) -> Option<Value> {
     (canonical_number(&number.to_string()) == canonical).then_some(Value::Number(number))
 }
 
-/// FNV-1a over kind and text, folded: its upper half is the better mixed one, and the lower says where to look.
-/// Equality is always decided by the text, so collisions that somebody provokes decide nothing, and cost whoever is
+/// FNV-1a over kind and text, and then mixed so that each bit says as much as any other: the low ones say where to look
+/// first. Equality is always decided by the text, so collisions that somebody provokes decide nothing, and cost whoever is
 /// asked about as much as looking at each of their own texts.
 pub(crate) fn digest(kind: ClaimKind, text: &str) -> u32 {
     let start = 0x811c_9dc5_u32 ^ u32::from(kind as u8);
     let digest = text.bytes().fold(start, |digest, byte| (digest ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    // The finalizer of MurmurHash3.
+    let digest = (digest ^ (digest >> 16)).wrapping_mul(0x85eb_ca6b);
+    let digest = (digest ^ (digest >> 13)).wrapping_mul(0xc2b2_ae35);
     digest ^ (digest >> 16)
 }
 
