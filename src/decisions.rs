@@ -5,7 +5,7 @@ mod list;
 
 use portcullis_gate::{Shadowed, Snapshot};
 use portcullis_identity::Records;
-use portcullis_policy::ExplainedRule;
+use portcullis_policy::{ExplainedRule, McpTool};
 use portcullis_proxy::{DecisionRecord, Explained};
 use serde_json::{Value, json};
 
@@ -65,12 +65,17 @@ fn row(record: &DecisionRecord) -> Value {
 }
 
 fn told(record: &DecisionRecord, explained: Option<&Explained>, newest: Option<&Records>) -> Value {
-    let DecisionRecord { client_address, route, session, decision, shadow, generation, .. } = record;
+    let DecisionRecord { client_address, mcp_tool, route, session, decision, shadow, generation, .. } = record;
     let rules = explained.map(|explained| explained.explanation.rules.as_slice()).unwrap_or_default();
     let rule = decision.and_then(|decision| decision.rule);
     let reasons: Vec<&str> = decision.iter().flat_map(|decision| decision.reasons.iter()).collect();
     let rest = json!({
         "client_address": client_address,
+        "mcp_tool": match mcp_tool {
+            McpTool::None => json!("none"),
+            McpTool::Unread => json!("unread"),
+            McpTool::Named(name) => json!({ "named": name }),
+        },
         "route_line": route.as_ref().map(|route| route.line),
         "reasons": reasons,
         "rule": rule,

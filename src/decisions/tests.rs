@@ -73,7 +73,7 @@ fn record(snapshot: &Snapshot, session: Option<Arc<Session>>, outcome: &'static 
         path: "/page".to_owned(),
         client_address: Some([192, 0, 2, 7].into()),
         preflight: false,
-        mcp_tool: portcullis_policy::McpTool::None,
+        mcp_tool: McpTool::None,
         certificate: PresentedCertificate::Absent,
         route: Some(route),
         missing: (outcome == "challenge").then_some(Missing::Subject),
@@ -85,6 +85,14 @@ fn record(snapshot: &Snapshot, session: Option<Arc<Session>>, outcome: &'static 
         generation: Some(snapshot.generation()),
         records: None,
     }
+}
+
+#[test]
+fn a_line_of_the_sink_says_whether_anybody_knew_the_tool() {
+    let snapshot = snapshot();
+    let known = record(&snapshot, None, "refuse");
+    let unread = DecisionRecord { mcp_tool: McpTool::Unread, ..record(&snapshot, None, "refuse") };
+    assert_eq!((&json(&known)["mcp_tool"], &json(&unread)["mcp_tool"]), (&json!("none"), &json!("unread")));
 }
 
 #[test]

@@ -48,6 +48,18 @@ pub(crate) struct RequestLine {
     pub(crate) client_address: Option<String>,
     /// What the TLS handshake told.
     pub(crate) client_certificate: Option<CertificateLine>,
+    /// What is known of the MCP tool it calls; default: what method and headers tell.
+    pub(crate) mcp_tool: Option<McpToolLine>,
+}
+
+/// What is known of the MCP tool that a request calls, as a decision record has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum McpToolLine {
+    /// It calls none, as far as method and headers allow that to be said.
+    None,
+    /// It brings a body, or may, that nobody has read: over HTTP/2 no header need say so.
+    Unread,
 }
 
 /// A client certificate.
@@ -83,6 +95,8 @@ pub(crate) struct Ask {
     pub(crate) headers: HeaderMap,
     pub(crate) client_address: Option<IpAddr>,
     pub(crate) certificate: PresentedCertificate,
+    /// Whether it goes on after its head, whatever its headers say.
+    pub(crate) open: bool,
     /// `None`: nobody, or a session that is over.
     pub(crate) subject: Option<Subject>,
     /// All external data there is.
@@ -107,7 +121,7 @@ impl Ask {
     pub(crate) fn read(line: AskLine, usual: Timestamp) -> Result<Self, String> {
         let AskLine { id, now, request, subject, records, sign_in } = line;
         let now = now.map_or(Ok(usual), |text| eval::instant("now", &text))?;
-        let RequestLine { method, host, path, headers, client_address, client_certificate } =
+        let RequestLine { method, host, path, headers, client_address, client_certificate, mcp_tool } =
             request.unwrap_or_default();
         let method = method.as_deref().unwrap_or("GET");
         let method =
@@ -124,6 +138,7 @@ impl Ask {
             headers: self::headers(headers.unwrap_or_default())?,
             client_address,
             certificate: certificate(client_certificate.unwrap_or_default())?,
+            open: mcp_tool == Some(McpToolLine::Unread),
             subject,
             records: Arc::new(records),
             made: Made::read(sign_in.unwrap_or_default())?,

@@ -74,7 +74,7 @@ pub(crate) fn judge(site: &Site, ask: &Ask) -> Judged {
         method: &ask.method,
         target: ask.target(),
         headers: &ask.headers,
-        open: false,
+        open: ask.open,
         authority: None,
         tls: TlsFacts { server_name: None, client_certificate: ask.certificate.clone() },
         peer: ask.client_address,

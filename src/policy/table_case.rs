@@ -13,7 +13,7 @@ use crate::policy::tree_json;
 /// The keys of a case.
 const KEYS: [&str; 11] =
     ["name", "route", "request", "as", "now", "sign_in", "records", "expect", "rule", "line", "reasons"];
-const REQUEST: [&str; 6] = ["method", "host", "path", "headers", "client_address", "client_certificate"];
+const REQUEST: [&str; 7] = ["method", "host", "path", "headers", "client_address", "client_certificate", "mcp_tool"];
 const CERTIFICATE: [&str; 3] = ["presented", "pem", "valid"];
 const SIGN_IN: [&str; 4] = ["provider", "acr", "authenticated_at", "last_used"];
 const SUBJECT: [&str; 6] = ["session", "service_account", "user", "directory", "devices", "impersonates"];

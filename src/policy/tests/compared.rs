@@ -87,3 +87,30 @@ fn a_line_that_is_no_request_is_named_and_the_others_are_compared() {
         assert!(broken.starts_with(expected), "{broken}");
     }
 }
+
+#[test]
+fn what_a_body_may_call_is_judged_as_it_was_recorded() {
+    let new = CONFIG.replacen(
+        "policy: staff",
+        "policy: [{allow: {and: [{domain: corp.test}]}}, {deny: {or: [{mcp_tool: {is: drop}}]}}]",
+        1,
+    );
+    let recorded =
+        |request: &str| format!("{{\"request\":{{\"host\":\"wiki.corp.test\",\"path\":\"/\"{request}}},{KIM}}}\n");
+    for (request, denied) in [
+        ("", 0),
+        (r#","mcp_tool":"none""#, 0),
+        (r#","method":"DELETE","mcp_tool":"none""#, 0),
+        // Over HTTP/2 a GET may go on without a header that says so: only the record knows.
+        (r#","mcp_tool":"unread""#, 1),
+        (r#","headers":{"content-length":"5"}"#, 1),
+        (r#","method":"POST""#, 1),
+        // A method that brings bodies is as little known as it was, whatever is written.
+        (r#","method":"POST","mcp_tool":"none""#, 1),
+    ] {
+        let found = compared(&new, &recorded(request));
+        assert_eq!((found.count(), found.status()), (denied, u8::from(denied > 0)), "{request}\n{}", found.text());
+    }
+    let broken = compared(&new, &recorded(r#","mcp_tool":"drop""#));
+    assert!(broken.status() == 2 && broken.broken[0].contains("`none` or `unread`"), "{:?}", broken.broken);
+}
