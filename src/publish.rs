@@ -41,11 +41,37 @@ impl House {
         Ok(())
     }
 
+    /// Has the certificates between hosts issued anew, by the ring that is held, if half of their life is over. Exported
+    /// ones are renewed with the next export, which is for their operator to bring.
+    ///
+    /// # Errors
+    /// They are not issued, or the proxy takes no other way to the sign-in service; everything stays as it was.
+    pub(crate) async fn renew_certificates(&self, config: &Arc<Config>) -> Result<(), String> {
+        let (ring, now) = (self.ring.load_full(), self.clock.now());
+        if !ring.is_root() || !self.internal_tls.is_due(now) {
+            return Ok(());
+        }
+        let internal_tls = self.internal_tls.prepare(&ring, now).map_err(|error| chain(&error))?;
+        let proxy = match &self.proxy {
+            Some(room) => {
+                let next = self.prepare_proxy(room, config, Some(&ring)).await;
+                Some((room, next.map_err(|error| chain(error.as_ref()))?))
+            }
+            None => None,
+        };
+        self.internal_tls.take_over(internal_tls);
+        if let Some((room, next)) = proxy {
+            self.take_over_proxy(room, config, next);
+        }
+        tracing::info!("certificates between hosts issued anew");
+        Ok(())
+    }
+
     async fn prepare(&self, config: &Arc<Config>) -> Result<Next, StartError> {
         let ring = Arc::new(secret_file::held_key_ring(&config.secret)?);
         let changed = *ring != **self.ring.load();
-        let internal_tls =
-            if changed { self.internal_tls.prepare(&ring, self.clock.now())? } else { NextInternalTls::default() };
+        let now = self.clock.now();
+        let internal_tls = if changed { self.internal_tls.prepare(&ring, now)? } else { NextInternalTls::default() };
         let store_keys = match &self.store {
             Some(store) => {
                 let keys = ring.store()?;
@@ -86,7 +112,7 @@ impl House {
     /// Nothing can fail here.
     fn take_over(&self, config: &Config, next: Next) {
         let Next { ring, internal_tls, store_keys, providers, authn, proxy } = next;
-        internal_tls.take_over();
+        self.internal_tls.take_over(internal_tls);
         self.agreement.renew(config, &ring);
         if let (Some(store), Some(keys)) = (&self.store, store_keys) {
             store.set_keys(keys);
@@ -98,11 +124,16 @@ impl House {
         if let (Some(service), Some(authn)) = (&self.authn, authn) {
             service.take_over(authn);
         }
-        if let (Some(room), Some(NextProxy { generation, sink, certificate_ends })) = (&self.proxy, proxy) {
-            self.certificate_ends.show(&certificate_ends, config);
-            room.sink.take_over(sink);
-            room.proxy.take_over(generation);
+        if let (Some(room), Some(proxy)) = (&self.proxy, proxy) {
+            self.take_over_proxy(room, config, proxy);
         }
         self.ring.store(ring);
+    }
+
+    fn take_over_proxy(&self, room: &ProxyRoom, config: &Config, next: NextProxy) {
+        let NextProxy { generation, sink, certificate_ends } = next;
+        self.certificate_ends.show(&certificate_ends, config);
+        room.sink.take_over(sink);
+        room.proxy.take_over(generation);
     }
 }

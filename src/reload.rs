@@ -125,6 +125,13 @@ impl Reloader {
         outcome
     }
 
+    /// Renews what ends by itself while nobody reloads: the certificates between hosts. What serves goes on if it fails.
+    pub(crate) async fn renew(&self, house: &House) {
+        if let Err(error) = house.renew_certificates(&self.config).await {
+            tracing::error!(error, "certificates between hosts are not issued anew");
+        }
+    }
+
     async fn attempt(&mut self, house: &House) -> Result<Generation, ReloadError> {
         let origin = self.origin.clone();
         let loading = tokio::task::spawn_blocking(move || origin.load());

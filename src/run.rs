@@ -2,12 +2,14 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use portcullis_config::{Loaded, Telemetry as TelemetryConfig};
 use portcullis_identity::{Clock as _, SystemClock};
 use prometheus::Registry;
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,6 +25,9 @@ use crate::{certificates, configuration, http_server, log, migrate, secret_file,
 
 /// Reloads that wait their turn.
 const MAX_WAITING_RELOADS: usize = 16;
+
+/// How often certificates between hosts are looked at, which live for years.
+const RENEWALS: Duration = Duration::from_secs(3600);
 
 /// A running process: its house and the loop that follows the operator.
 #[derive(Debug)]
@@ -137,6 +142,8 @@ impl Running {
     /// One reload at a time, in the order they were asked for, until `until` or a signal ends it.
     async fn follow(&mut self, signals: &mut Signals, until: impl Future<Output = ()>) {
         tokio::pin!(until);
+        let mut renewals = tokio::time::interval(RENEWALS);
+        renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // Cancel safe: channels keep what was not taken, signals are kept by the runtime.
             let (waiting, settled) = tokio::select! {
@@ -147,6 +154,10 @@ impl Running {
                 },
                 Some(()) = self.changes.recv() => (None, true),
                 Some(waiting) = self.orders.recv() => (Some(waiting), false),
+                _ = renewals.tick() => {
+                    self.reloader.renew(&self.house).await;
+                    continue;
+                }
             };
             if !settled {
                 self.reloader.settle().await;

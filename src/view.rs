@@ -49,7 +49,8 @@ impl House {
             let snapshot = room.gate.snapshot();
             certificates::overdue(snapshot.config(), self.clock.now()).map(|warning| warning.to_string())
         });
-        cut_off.into_iter().chain(unknown).chain(other).chain(overdue).chain(failing).collect()
+        let ending = self.internal_tls.ending(self.clock.now());
+        cut_off.into_iter().chain(unknown).chain(other).chain(overdue).chain(ending).chain(failing).collect()
     }
 
     /// The live sessions, most recently used first, if this process runs the broker.

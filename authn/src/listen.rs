@@ -4,16 +4,15 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use http_body_util::Full;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use portcullis_broker_api::{ServerTls, disowned};
 use portcullis_keys::ServiceRole;
-use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -63,17 +62,31 @@ impl<S: Sessions> Authn<S> {
         Ok(())
     }
 
-    /// Serves HTTP/2 over TLS until `stop`; then finishes what is open. `tls` must demand client
-    /// certificates; of those that it accepts, only `portcullis://proxy` comes in.
+    /// Serves HTTP/2 over TLS until `stop`; then finishes what is open. Of those whose certificates `tls` accepts, only
+    /// `portcullis://proxy` comes in.
     ///
-    /// Each connection is accepted with what `tls` holds then: it may change with the key ring.
-    pub async fn serve_tls(&self, listener: TcpListener, tls: Arc<ArcSwap<ServerConfig>>, stop: CancellationToken) {
+    /// Each connection is accepted with what `tls` holds then, for it changes with the key ring, and cut once it does
+    /// not believe the connection's certificate any more.
+    pub async fn serve_tls(
+        &self,
+        listener: TcpListener,
+        mut tls: watch::Receiver<Arc<ServerTls>>,
+        stop: CancellationToken,
+    ) {
         let house = House::new(stop);
         while let Some((stream, permit)) = house.next(|| listener.accept()).await {
-            let (authn, acceptor, stop) = (self.clone(), TlsAcceptor::from(tls.load_full()), house.stop.clone());
+            let acceptor = TlsAcceptor::from(tls.borrow_and_update().config());
+            let (authn, tls, stop) = (self.clone(), tls.clone(), house.stop.clone());
             house.guests.spawn(async move {
                 if let Some(stream) = admitted(acceptor, stream).await {
-                    connection(authn, stream, stop).await;
+                    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
+                    // Cancel-safe: either end is the connection's.
+                    tokio::select! {
+                        () = connection(authn, stream, stop) => {}
+                        () = disowned(tls, chain) => {
+                            tracing::warn!("connection of a service cut: the key of its certificate is gone");
+                        }
+                    }
                 }
                 drop(permit);
             });

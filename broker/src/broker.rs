@@ -5,16 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use portcullis_broker_api::wire::generated::broker_server::BrokerServer;
-use portcullis_broker_api::{EndReason, EndSelector, Ended, ServerId};
+use portcullis_broker_api::{EndReason, EndSelector, Ended, ServerId, ServerTls};
 use portcullis_config::Config;
 use portcullis_identity::{Clock, Principal, ProviderName, SessionKey, Timestamp};
 use portcullis_keys::{KeyId, Random, SealKeys};
 use portcullis_oidc::SetupError;
 use prometheus::Registry;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
@@ -170,20 +169,20 @@ impl Broker {
         self.serve(accept, accepted, stop, stopping).await
     }
 
-    /// Serves services of other hosts until `stop` or [`Broker::close`]. `config` must ask for client
-    /// certificates, verify them, and offer `h2`; it is read for each connection, for it may change with the key ring.
+    /// Serves services of other hosts until `stop` or [`Broker::close`]. `tls` is read for each connection, for it
+    /// changes with the key ring; a connection whose certificate it does not believe any more is cut.
     ///
     /// # Errors
     /// [`ServeError::Server`].
     pub async fn serve_tls(
         &self,
         listener: TcpListener,
-        config: Arc<ArcSwap<rustls::ServerConfig>>,
+        tls: watch::Receiver<Arc<ServerTls>>,
         stop: CancellationToken,
     ) -> Result<(), ServeError> {
         let (conns, accepted) = mpsc::channel(ACCEPTED);
         let stopping = self.service.stop.child_token();
-        let accept = listen::accept_tls(listener, config, conns, stopping.clone());
+        let accept = listen::accept_tls(listener, tls, conns, stopping.clone());
         self.serve(accept, accepted, stop, stopping).await
     }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use portcullis_broker_api::{ServerTls, disowned};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +28,18 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Conn {
     stream: Stream,
     peer: Peer,
+    belief: Belief,
     _place: OwnedSemaphorePermit,
+}
+
+/// Whether the peer is still believed to be who it was found to be.
+enum Belief {
+    /// For as long as the connection lasts.
+    Lasting,
+    /// Until this ends.
+    Until(Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// Not any more.
+    Lost,
 }
 
 enum Stream {
@@ -58,7 +69,11 @@ pub(crate) async fn accept_unix(
     while let Some((stream, place)) = next(&places, &stop, || listener.accept()).await {
         // A peer that cannot be asked is a stranger; its calls are answered as such.
         let peer = stream.peer_cred().map_or(Peer::Stranger, |credentials| Peer::of_uid(credentials.uid(), ours));
-        if conns.send(Ok(Conn { stream: Stream::Unix(stream), peer, _place: place })).await.is_err() {
+        if conns
+            .send(Ok(Conn { stream: Stream::Unix(stream), peer, belief: Belief::Lasting, _place: place }))
+            .await
+            .is_err()
+        {
             return;
         }
     }
@@ -67,7 +82,7 @@ pub(crate) async fn accept_unix(
 /// Accepts on a TCP socket until `stop`; handshakes run side by side, each with a deadline.
 pub(crate) async fn accept_tls(
     listener: TcpListener,
-    config: Arc<ArcSwap<rustls::ServerConfig>>,
+    mut tls: watch::Receiver<Arc<ServerTls>>,
     conns: mpsc::Sender<io::Result<Conn>>,
     stop: CancellationToken,
 ) {
@@ -76,12 +91,13 @@ pub(crate) async fn accept_tls(
     let mut handshakes = JoinSet::new();
     while let Some((stream, place)) = next(&places, &stop, || listener.accept()).await {
         while handshakes.try_join_next().is_some() {}
-        handshakes.spawn(handshake(TlsAcceptor::from(config.load_full()), stream, place, conns.clone()));
+        let acceptor = TlsAcceptor::from(tls.borrow_and_update().config());
+        handshakes.spawn(handshake((acceptor, tls.clone()), stream, place, conns.clone()));
     }
 }
 
 async fn handshake(
-    acceptor: TlsAcceptor,
+    (acceptor, tls): (TlsAcceptor, watch::Receiver<Arc<ServerTls>>),
     stream: TcpStream,
     place: OwnedSemaphorePermit,
     conns: mpsc::Sender<io::Result<Conn>>,
@@ -92,9 +108,10 @@ async fn handshake(
     };
     match shaken.await {
         Ok(stream) => {
-            let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-            let peer = leaf.map_or(Peer::Stranger, |leaf| Peer::of_certificate(leaf));
-            let conn = Conn { stream: Stream::Tls(Box::new(stream)), peer, _place: place };
+            let chain: Vec<_> = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
+            let peer = chain.first().map_or(Peer::Stranger, |leaf| Peer::of_certificate(leaf));
+            let belief = Belief::Until(Box::pin(disowned(tls, chain)));
+            let conn = Conn { stream: Stream::Tls(Box::new(stream)), peer, belief, _place: place };
             // The server has ended: so does the connection.
             drop(conns.send(Ok(conn)).await);
         }
@@ -136,9 +153,27 @@ fn own_uid() -> Option<u32> {
     one.peer_cred().ok().map(|credentials| credentials.uid())
 }
 
+impl Belief {
+    /// An error once it is lost, at once and for good; wakes whoever asks when that happens.
+    fn poll(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if let Self::Until(disowned) = self
+            && disowned.as_mut().poll(cx).is_ready()
+        {
+            tracing::warn!("connection of a service cut: the key of its certificate is gone");
+            *self = Self::Lost;
+        }
+        match self {
+            Self::Lasting | Self::Until(_) => Ok(()),
+            Self::Lost => Err(io::ErrorKind::ConnectionAborted.into()),
+        }
+    }
+}
+
 impl AsyncRead for Conn {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
+        let conn = self.get_mut();
+        conn.belief.poll(cx)?;
+        match &mut conn.stream {
             Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
             Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
@@ -147,7 +182,9 @@ impl AsyncRead for Conn {
 
 impl AsyncWrite for Conn {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().stream {
+        let conn = self.get_mut();
+        conn.belief.poll(cx)?;
+        match &mut conn.stream {
             Stream::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }

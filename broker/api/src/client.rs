@@ -1,6 +1,7 @@
 //! The broker's calls as functions of our own nouns. Every call has a deadline.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_identity::{DerivedSession, Session, SessionKey, Timestamp};
@@ -9,6 +10,7 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 
+use crate::line::Line;
 use crate::wire::generated as proto;
 use crate::wire::generated::broker_client::BrokerClient as Stub;
 use crate::wire::{self, WireError};
@@ -31,13 +33,11 @@ pub(crate) const FETCH_BATCH: usize = 256;
 pub(crate) const TOUCH_BATCH: usize = 4096;
 /// The metadata key that names the calling service.
 const SERVICE_KEY: &str = "portcullis-service";
-/// The largest answer: a full batch with ordinary claims, or one session with the largest.
-const MAX_MESSAGE_BYTES: usize = 32 * 1024 * 1024;
 
 /// A handle on the broker; cheap to clone, one connection for all clones.
 #[derive(Clone, Debug)]
 pub struct BrokerClient {
-    pub(crate) stub: Stub<Channel>,
+    pub(crate) line: Arc<Line>,
     role: ServiceRole,
 }
 
@@ -73,12 +73,11 @@ pub struct Greeting {
 }
 
 impl BrokerClient {
-    /// A client that dials with its first call and again with the first call after a loss. `role` is who
-    /// calls; the broker believes it only if the connection's peer may be that service.
+    /// A client that dials with its first call, and again with the first call after a loss or after a change of the
+    /// endpoint's settings. `role` is who calls; the broker believes it only if the connection's peer may be that service.
     #[must_use]
     pub fn connect_lazy(endpoint: Endpoint, role: ServiceRole) -> Self {
-        let stub = Stub::new(endpoint.channel()).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        Self { stub, role }
+        Self { line: Arc::new(Line::new(endpoint)), role }
     }
 
     /// Makes a session and answers once it is on disk.
@@ -260,9 +259,10 @@ impl BrokerClient {
         let (server_id, version) =
             cursor.map_or_else(Default::default, |(server, version)| (server.as_bytes().to_vec(), version));
         let request = proto::WatchRequest { server_id, version };
+        let renewal = self.line.renewal();
         let stream =
             self.call(CALL_TIMEOUT, request, |mut stub, request| async move { stub.watch(request).await }).await?;
-        Ok(Feed::new(stream))
+        Ok(Feed::new(stream, renewal))
     }
 
     async fn fetch_patiently(&self, request: proto::FetchRequest) -> Result<proto::FetchAnswer, Status> {
@@ -296,7 +296,7 @@ impl BrokerClient {
     {
         let mut request = Request::new(message);
         request.metadata_mut().insert(SERVICE_KEY, MetadataValue::from_static(self.role.name()));
-        match tokio::time::timeout(limit, ask(self.stub.clone(), request)).await {
+        match tokio::time::timeout(limit, ask(self.line.stub(), request)).await {
             Ok(answer) => Ok(answer?.into_inner()),
             Err(_) => Err(Status::deadline_exceeded("broker too slow")),
         }

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use portcullis_keys::ServiceRole;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::watch;
 use tokio_rustls::TlsConnector;
 use tonic::transport::Channel;
 use tower::Service;
@@ -34,8 +34,8 @@ pub enum Endpoint {
         /// `https://broker.corp.test:5443`: where to dial. Whatever the host, the certificate must carry
         /// `ServiceRole::Broker.server_name()`.
         url: Uri,
-        /// Roots, and this service's own certificate; read for each connection, for it may change with the key ring.
-        config: Arc<ArcSwap<rustls::ClientConfig>>,
+        /// Roots, and this service's own certificate; read for each connection, for they change with the key ring.
+        config: watch::Receiver<Arc<rustls::ClientConfig>>,
     },
 }
 
@@ -49,6 +49,18 @@ impl std::fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
+    /// What it is dialled by, seen as it is now; `None`: always by the same.
+    pub(crate) fn settings(&self) -> Option<watch::Receiver<Arc<rustls::ClientConfig>>> {
+        match self {
+            Self::Unix(_) => None,
+            Self::Tls { url: _, config } => {
+                let mut settings = config.clone();
+                settings.mark_unchanged();
+                Some(settings)
+            }
+        }
+    }
+
     /// A channel that dials with its first call, and again with the first call after a loss.
     pub(crate) fn channel(self) -> Channel {
         // The name in the channel's own URI is never resolved: the dialler knows the way.
@@ -98,7 +110,8 @@ async fn dial(endpoint: &Endpoint) -> io::Result<Stream> {
             let name = ServerName::try_from(ServiceRole::Broker.server_name()).map_err(io::Error::other)?;
             let tcp = TcpStream::connect((host, url.port_u16().unwrap_or(443))).await?;
             tcp.set_nodelay(true)?;
-            let tls = TlsConnector::from(config.load_full()).connect(name, tcp).await?;
+            let connector = TlsConnector::from(Arc::clone(&config.borrow()));
+            let tls = connector.connect(name, tcp).await?;
             Ok(Stream::Tls(Box::new(tls)))
         }
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use portcullis_identity::{Session, SessionKey};
 use tonic::Streaming;
 
+use crate::line::Renewal;
 use crate::wire::generated as proto;
 use crate::wire::{self, WireError};
 use crate::{BrokerError, EndReason};
@@ -45,6 +46,7 @@ impl fmt::Debug for ServerId {
 #[derive(Debug)]
 pub struct Feed {
     stream: Streaming<proto::WatchEvent>,
+    renewal: Renewal,
 }
 
 /// One step of the log. `version`: with this, the follower knows every change up to there.
@@ -83,16 +85,21 @@ pub enum FeedEvent {
 }
 
 impl Feed {
-    pub(crate) const fn new(stream: Streaming<proto::WatchEvent>) -> Self {
-        Self { stream }
+    pub(crate) const fn new(stream: Streaming<proto::WatchEvent>, renewal: Renewal) -> Self {
+        Self { stream, renewal }
     }
 
-    /// The next event; `None`: the broker closed the stream. A caller that drops this future loses nothing.
+    /// The next event; `None`: the broker closed the stream, or this service speaks by other settings now. A caller that drops this future loses nothing.
     ///
     /// # Errors
     /// [`BrokerError`]; the stream is over.
     pub async fn next(&mut self) -> Result<Option<FeedEvent>, BrokerError> {
-        match self.stream.message().await? {
+        // Both arms are cancel-safe: a message stays in the stream, a change stays to be seen.
+        let message = tokio::select! {
+            () = self.renewal.due() => None,
+            message = self.stream.message() => message?,
+        };
+        match message {
             None => Ok(None),
             Some(event) => Ok(Some(event_of(event)?)),
         }

@@ -8,6 +8,7 @@ use portcullis_identity::Record;
 use tonic::Streaming;
 
 use crate::client::CALL_TIMEOUT;
+use crate::line::Renewal;
 use crate::wire::generated as proto;
 use crate::wire::{self, WireError};
 use crate::{BrokerClient, BrokerError, NewRecord, RecordKey, RecordsError, ServerId};
@@ -128,9 +129,10 @@ impl BrokerClient {
         let (server_id, version) =
             cursor.map_or_else(Default::default, |(server, version)| (server.as_bytes().to_vec(), version));
         let request = proto::WatchRecordsRequest { server_id, version };
+        let renewal = self.line.renewal();
         let stream =
             self.call(CALL_TIMEOUT, request, |mut stub, request| async move { stub.watch_records(request).await });
-        Ok(RecordsFeed { stream: stream.await? })
+        Ok(RecordsFeed { stream: stream.await?, renewal })
     }
 }
 
@@ -159,6 +161,7 @@ impl<I: Iterator<Item = NewRecord>> Iterator for Batches<I> {
 #[derive(Debug)]
 pub struct RecordsFeed {
     stream: Streaming<proto::RecordsEvent>,
+    renewal: Renewal,
 }
 
 /// One step of the records.
@@ -194,12 +197,17 @@ pub enum RecordsFeedEvent {
 }
 
 impl RecordsFeed {
-    /// The next event; `None`: the broker closed the stream. A caller that drops this future loses nothing.
+    /// The next event; `None`: the broker closed the stream, or this service speaks by other settings now. A caller that drops this future loses nothing.
     ///
     /// # Errors
     /// [`BrokerError`]; the stream is over.
     pub async fn next(&mut self) -> Result<Option<RecordsFeedEvent>, BrokerError> {
-        match self.stream.message().await? {
+        // Both arms are cancel-safe: a message stays in the stream, a change stays to be seen.
+        let message = tokio::select! {
+            () = self.renewal.due() => None,
+            message = self.stream.message() => message?,
+        };
+        match message {
             None => Ok(None),
             Some(event) => Ok(Some(event_of(event)?)),
         }

@@ -23,4 +23,6 @@ mod rest;
 #[cfg(test)]
 mod services;
 #[cfg(test)]
+mod standing;
+#[cfg(test)]
 mod streams;

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use portcullis_broker_api::{
     BrokerClient, BrokerError, CreateError, Deletion, EndReason, EndSelector, Endpoint, Listing, RecordsError,
-    RedeemError,
+    RedeemError, ServerTls,
 };
 use portcullis_identity::{Clock as _, SystemClock};
 use portcullis_keys::ServiceRole;
@@ -14,6 +13,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::house::{DIGEST, House, NOW, key, new_session};
@@ -97,10 +97,7 @@ async fn over_tls_the_certificate_says_which_service_it_is() {
     let (url, _stop) = serve_tls(&house, &ca).await;
     let client = |certificate: ServiceRole, says: ServiceRole| {
         let config = client_config(&ca, Some(ca.issue(certificate, SystemClock.now()).unwrap()));
-        BrokerClient::connect_lazy(
-            Endpoint::Tls { url: url.parse().unwrap(), config: Arc::new(ArcSwap::new(config)) },
-            says,
-        )
+        BrokerClient::connect_lazy(Endpoint::Tls { url: url.parse().unwrap(), config: watch::channel(config).1 }, says)
     };
     assert_eq!(try_all(&client(ServiceRole::Proxy, ServiceRole::Proxy)).await, PROXY);
     assert_eq!(try_all(&client(ServiceRole::Authn, ServiceRole::Authn)).await, AUTHN);
@@ -123,12 +120,28 @@ async fn over_tls_nobody_gets_in_without_a_certificate_of_ours() {
         (client_config(&ca, Some(foreign)), Answer::Unreachable),
         (client_config(&stranger, Some(ours)), Answer::Unreachable),
     ] {
-        let endpoint = Endpoint::Tls { url: url.parse().unwrap(), config: Arc::new(ArcSwap::new(config)) };
+        let endpoint = Endpoint::Tls { url: url.parse().unwrap(), config: watch::channel(config).1 };
         assert_eq!(answer(BrokerClient::connect_lazy(endpoint, ServiceRole::Authn).hello(DIGEST).await), expected);
     }
 }
 
 async fn serve_tls(house: &House, ca: &InternalCa) -> (String, DropGuard) {
+    let (_settings, tls) = watch::channel(server_tls(ca));
+    serve_following(house, tls).await
+}
+
+/// Serves by whatever `tls` says.
+pub(crate) async fn serve_following(house: &House, tls: watch::Receiver<Arc<ServerTls>>) -> (String, DropGuard) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let stop = CancellationToken::new();
+    let (broker, stopped) = (house.broker().clone(), stop.clone());
+    tokio::spawn(async move { broker.serve_tls(listener, tls, stopped).await.unwrap() });
+    (url, stop.drop_guard())
+}
+
+/// The broker's settings by `ca`.
+pub(crate) fn server_tls(ca: &InternalCa) -> Arc<ServerTls> {
     let leaf = ca.issue(ServiceRole::Broker, SystemClock.now()).unwrap();
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier =
@@ -136,21 +149,14 @@ async fn serve_tls(house: &House, ca: &InternalCa) -> (String, DropGuard) {
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(Arc::clone(&verifier))
         .with_single_cert(vec![leaf.certificate.clone()], leaf.private_key())
         .unwrap();
     config.alpn_protocols = vec![b"h2".to_vec()];
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("https://{}", listener.local_addr().unwrap());
-    let stop = CancellationToken::new();
-    let (broker, stopped) = (house.broker().clone(), stop.clone());
-    tokio::spawn(
-        async move { broker.serve_tls(listener, Arc::new(ArcSwap::from_pointee(config)), stopped).await.unwrap() },
-    );
-    (url, stop.drop_guard())
+    Arc::new(ServerTls::new(Arc::new(config), verifier))
 }
 
-fn client_config(ca: &InternalCa, leaf: Option<ServiceCertificate>) -> Arc<ClientConfig> {
+pub(crate) fn client_config(ca: &InternalCa, leaf: Option<ServiceCertificate>) -> Arc<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()

@@ -33,7 +33,7 @@ pub(super) enum StreamEnd {
     Broker(#[from] BrokerError),
     #[error("stream silent")]
     Silent,
-    #[error("stream closed by the broker")]
+    #[error("stream closed")]
     Closed,
     #[error("stream without a start")]
     NoStart,
