@@ -16,8 +16,9 @@ const LARGE: usize = 256 * 1024;
 
 /// The tree of a large text; `None`: read the whole.
 pub(super) fn document(text: &str) -> Option<Node> {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    if text.len() < LARGE || cores < 2 { None } else { read(text, text.len() / 2) }
+    // In this order: to ask for the number of cores reads a file or two, and most texts are short.
+    let split = text.len() >= LARGE && thread::available_parallelism().map_or(1, NonZero::get) > 1;
+    if split { read(text, text.len() / 2) } else { None }
 }
 
 /// The tree of a text that is cut behind `middle`.
