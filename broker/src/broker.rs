@@ -154,7 +154,8 @@ impl Broker {
         let known = Arc::clone(&shared);
         let reader = spawn("broker-reader", move || reader::run(&known, &storage, &asked))?;
         let pushes = Arc::new(Semaphore::new(PUSHES));
-        let service = BrokerService { shared, writes, reads, pushes, stop: CancellationToken::new() };
+        let refresher = Arc::default();
+        let service = BrokerService { shared, writes, reads, refresher, pushes, stop: CancellationToken::new() };
         Ok(Self { service, threads: Arc::new(Mutex::new(vec![writer, reader])) })
     }
 
@@ -204,14 +205,16 @@ impl Broker {
         self.service.writes.ask(|reply| Command::Sweep { reply }).await.map_err(unavailable)
     }
 
-    /// What refreshes this broker's tokens at the providers of `config`, once it runs.
+    /// What refreshes this broker's tokens at the providers of `config`, once it runs. Dormant sessions that are asked for
+    /// are refreshed by the latest of these from now on.
     ///
     /// # Errors
     /// A provider's transport settings do not work.
     pub fn refresher(&self, config: &Config) -> Result<Refresher, SetupError> {
         let shared = &self.service.shared;
-        let parts = (self.service.writes.clone(), Arc::clone(&shared.clock), shared.metrics.clone());
-        Refresher::new(parts, config)
+        let refresher = Refresher::new(Arc::clone(shared), self.service.writes.clone(), config)?;
+        self.service.refresher.store(Some(refresher.core()));
+        Ok(refresher)
     }
 
     /// Whether every record opens with `keys`, which may then be taken over by [`Broker::set_keys`]. Reads the store
@@ -291,7 +294,7 @@ impl Broker {
     pub async fn close(&self) {
         self.service.stop.cancel();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        let Self { service: BrokerService { shared: _, writes, reads, pushes: _, stop: _ }, threads: _ } = self.clone();
+        let BrokerService { writes, reads, .. } = self.service.clone();
         let joined = tokio::task::spawn_blocking(move || {
             writes.order(Command::Close);
             reads.order(Read::Close);

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 pub(crate) use families::Families;
 use portcullis_broker_api::wire::{WireError, generated as proto};
-use portcullis_broker_api::{EndSelector, NewSession, Tokens, wire};
+use portcullis_broker_api::{EndSelector, NewSession, wire};
 use portcullis_identity::{Pool, Principal, ProviderName, SessionKey, Timestamp};
 use refreshes::Refreshes;
-pub(crate) use refreshes::Room;
+pub(crate) use refreshes::{DueEntry, Lapse, Lease, Room};
 
 mod families;
 mod refreshes;
@@ -28,32 +28,16 @@ pub(crate) struct Entry {
     pub(crate) last_used: Timestamp,
     /// When the provider was last asked; a later use asks for a refresh.
     pub(crate) asked_at: Timestamp,
-    /// When it is asked again, if the session is used; `None`: never.
-    pub(crate) refresh_at: Option<Timestamp>,
+    /// What is known of its tokens; `None`: they are never refreshed.
+    pub(crate) lease: Option<Lease>,
     /// Refreshes that failed in a row.
     pub(crate) attempts: u32,
     /// Whether a refresh is under way, since `asked_at`.
     pub(crate) refreshing: bool,
-}
-
-/// How long before the end of an access token a refresh is due.
-const REFRESH_LEAD: Duration = Duration::from_secs(60);
-/// How often, where the provider does not say how long its access tokens live.
-const REFRESH_EVERY: Duration = Duration::from_secs(600);
-/// The least time between two refreshes, however short the tokens' life.
-const REFRESH_PAUSE: Duration = Duration::from_secs(10);
-/// After this long, a refresh whose end nobody told is no longer waited for. Longer than any refresh can take: two with
-/// one token would look like theft to the provider.
-const REFRESH_LOST: Duration = Duration::from_secs(1200);
-
-/// When tokens that came at `got` are to be refreshed; `None`: they cannot be.
-pub(crate) fn refresh_at(tokens: &Tokens, got: Timestamp) -> Option<Timestamp> {
-    tokens.refresh_token.as_ref()?;
-    let at = match tokens.expires_at {
-        Some(end) => end.saturating_sub(REFRESH_LEAD.min(end.since(got) / 5)),
-        None => got.saturating_add(REFRESH_EVERY),
-    };
-    Some(at.max(got.saturating_add(REFRESH_PAUSE)))
+    /// Whether somebody was answered by what was known, for want of new tokens: that asks for a refresh as a use does.
+    pub(crate) wanted: bool,
+    /// Whether replicas were told that it is dormant.
+    pub(crate) told: bool,
 }
 
 impl Entry {
@@ -81,9 +65,11 @@ impl Entry {
             idle: *idle,
             last_used,
             asked_at: last_used,
-            refresh_at: refresh_at(tokens, last_used),
+            lease: Lease::of(tokens, last_used),
             attempts: 0,
             refreshing: false,
+            wanted: false,
+            told: false,
         }
     }
 
@@ -101,9 +87,11 @@ impl Entry {
             idle: session.idle,
             last_used: session.last_used,
             asked_at: session.last_used,
-            refresh_at: None,
+            lease: None,
             attempts: 0,
             refreshing: false,
+            wanted: false,
+            told: false,
         })
     }
 
@@ -114,12 +102,6 @@ impl Entry {
 
     pub(crate) fn is_over(&self, now: Timestamp) -> bool {
         now >= self.deadline()
-    }
-
-    /// Whether it was used since its provider was asked, and no answer is awaited.
-    fn awaits_refresh(&self) -> bool {
-        let awaited = self.refreshing && self.last_used.since(self.asked_at) < REFRESH_LOST;
-        self.last_used > self.asked_at && !awaited
     }
 
     fn provider_session(&self) -> Option<(&str, &str)> {
@@ -135,9 +117,6 @@ impl Entry {
     }
 }
 
-/// Whose tokens are due.
-pub(crate) type DueEntry = (SessionKey, ProviderName, Principal);
-
 /// The index. A million sessions are an ordinary number of them: every way to find one leads to its slot, and the
 /// ways by name hold digests, which the entry itself confirms.
 #[derive(Debug, Default)]
@@ -149,7 +128,6 @@ pub(crate) struct Index {
     by_user: BTreeSet<(u64, u32)>,
     by_provider_session: BTreeSet<(u64, u32)>,
     deadlines: BTreeSet<(Timestamp, u32)>,
-    /// Sessions that were used since their provider was last asked, by when the next refresh is due.
     refreshes: Refreshes,
     families: Families,
     redeemed: BTreeSet<(Timestamp, [u8; 16])>,
@@ -173,6 +151,7 @@ impl Index {
             self.by_provider_session.insert((self.digest(&name), slot));
         }
         self.deadlines.insert((entry.deadline(), slot));
+        self.refreshes.insert(&entry, slot);
         self.by_key.insert(key, slot);
         if let Some(place) = self.slots.get_mut(place(slot)) {
             *place = Some((key, entry));
@@ -201,9 +180,7 @@ impl Index {
             self.by_provider_session.remove(&(self.digest(&name), slot));
         }
         self.deadlines.remove(&(entry.deadline(), slot));
-        if let Some(at) = entry.refresh_at {
-            self.refreshes.remove(&entry.provider, at, slot);
-        }
+        self.refreshes.remove(&entry, slot);
         self.free.push(slot);
         Some(entry)
     }
@@ -215,61 +192,12 @@ impl Index {
             return;
         }
         let before = entry.deadline();
-        entry.last_used = at;
-        if let Some(due) = entry.refresh_at.filter(|_| entry.awaits_refresh()) {
-            self.refreshes.insert(&entry.provider, due, slot);
-        }
+        self.refreshes.used(entry, slot, at);
         let after = entry.deadline();
         if before != after {
             self.deadlines.remove(&(before, slot));
             self.deadlines.insert((after, slot));
         }
-    }
-
-    /// A stored session's tokens are to be refreshed at `at`, once the session is used again.
-    pub(crate) fn refresh_stored(&mut self, key: &SessionKey, at: Option<Timestamp>) {
-        self.schedule(key, at, |entry| entry.asked_at = entry.last_used);
-    }
-
-    /// A refresh is under way since `now`.
-    pub(crate) fn refresh_begun(&mut self, key: &SessionKey, now: Timestamp) {
-        let Some((slot, entry)) = held(&mut self.slots, &self.by_key, key) else { return };
-        entry.asked_at = now;
-        entry.refreshing = true;
-        if let Some(at) = entry.refresh_at {
-            self.refreshes.remove(&entry.provider, at, slot);
-        }
-    }
-
-    /// The provider has answered; it is asked again at `next`.
-    pub(crate) fn refreshed(&mut self, key: &SessionKey, next: Option<Timestamp>) {
-        self.schedule(key, next, |entry| entry.attempts = 0);
-    }
-
-    /// A refresh has failed; the next one is at `at`.
-    pub(crate) fn refresh_later(&mut self, key: &SessionKey, at: Timestamp) {
-        self.schedule(key, Some(at), |entry| entry.attempts = entry.attempts.saturating_add(1));
-    }
-
-    /// No refresh is under way; the next one is at `at`.
-    fn schedule(&mut self, key: &SessionKey, at: Option<Timestamp>, note: impl FnOnce(&mut Entry)) {
-        let Some((slot, entry)) = held(&mut self.slots, &self.by_key, key) else { return };
-        note(entry);
-        if let Some(before) = std::mem::replace(&mut entry.refresh_at, at) {
-            self.refreshes.remove(&entry.provider, before, slot);
-        }
-        entry.refreshing = false;
-        if let Some(at) = at.filter(|_| entry.awaits_refresh()) {
-            self.refreshes.insert(&entry.provider, at, slot);
-        }
-    }
-
-    /// Live sessions whose refresh is due at `now`: of each provider those that are due longest, as far as there is room.
-    pub(crate) fn refreshes_due(&self, now: Timestamp, room: &Room) -> Vec<DueEntry> {
-        self.refreshes.due(now, room, |slot| {
-            let (key, entry) = self.at(slot).filter(|(_, entry)| !entry.is_over(now))?;
-            Some((*key, entry.provider.clone(), entry.principal.clone()))
-        })
     }
 
     pub(crate) fn note_redeemed(&mut self, id: [u8; 16], until: Timestamp) {

@@ -1,6 +1,7 @@
 //! What each command writes, and what follows once it is written.
 
 mod derive;
+mod dormant;
 mod refresh;
 mod writes;
 
@@ -19,6 +20,7 @@ use crate::storage::{Change, Expect, Kind, LogEntry, News, Outcome, Storage, Wri
 use crate::writer::Hints;
 
 pub(crate) use derive::{Derive, Derived};
+use dormant::Tell;
 use refresh::{Begin, Finish};
 pub(crate) use refresh::{Due, Facts, RefreshOutcome, Sureness};
 pub(crate) use writes::{answered, applied, delete, put};
@@ -81,6 +83,8 @@ pub(crate) enum Step {
         reply: Reply<Vec<Ended>>,
     },
     Derive(Box<Derive>),
+    /// Dormant sessions that replicas are told of.
+    Tell(Tell),
     /// Refreshes that begin.
     Begin(Begin),
     /// A refresh that is over.
@@ -110,7 +114,7 @@ pub(crate) enum Settled {
     Created { new: Box<NewSession>, now: Timestamp, version: Option<u64>, reply: Reply<proto::Session> },
     Derived { made: Box<Result<proto::Session, Refusal>>, reply: Reply<Derived> },
     Redeemed { key: SessionKey, spent: bool, reply: Reply<Redeem> },
-    Touched { reply: Reply<()> },
+    Done { reply: Reply<()> },
     Ended { ended: Vec<Ended>, reason: EndReason, reply: Option<Reply<Vec<Ended>>> },
     Begun { dues: Vec<Due>, reply: Reply<Vec<Due>> },
     Finished { ended: Vec<Ended>, reply: Reply<()> },
@@ -281,7 +285,7 @@ impl Step {
             }
             Self::Touch { uses, reply } => {
                 uses.iter().for_each(|(key, at)| known.index.touch(key, *at));
-                Settled::Touched { reply }
+                Settled::Done { reply }
             }
             Self::End { ends, reason, reply } => {
                 Settled::Ended { ended: apply_ends(ends, reason, outcomes, known), reason, reply: Some(reply) }
@@ -293,6 +297,7 @@ impl Step {
                 Settled::Ended { ended: Vec::new(), reason: EndReason::SignedOut, reply: None }
             }
             Self::Derive(derive) => derive.apply(outcomes, known),
+            Self::Tell(tell) => tell.apply(outcomes, known),
             Self::Begin(begin) => begin.apply(outcomes, known),
             Self::Finish(finish) => finish.apply(outcomes, known),
             Self::Records(edited) => edited.apply(outcomes, known),
@@ -315,7 +320,8 @@ impl Step {
                 answer(reply, Err(refusal));
             }
             Self::Derive(derive) => answer(derive.reply, Err(refusal)),
-            Self::Begin(Begin { dues: _, unread: _, now: _, reply }) => answer(reply, Err(refusal)),
+            Self::Tell(tell) => answer(tell.reply, Err(refusal)),
+            Self::Begin(begin) => answer(begin.reply, Err(refusal)),
             Self::Finish(Finish { reply, .. }) => answer(reply, Err(refusal)),
             Self::Records(edited) => edited.refuse(refusal),
             Self::Sweep { ends: _, spent: _, farewells: _ } => {}
@@ -350,7 +356,7 @@ impl Settled {
                 made.iter().for_each(|_| shared.metrics.creates.inc());
                 answer(reply, made.map(Some));
             }
-            Self::Touched { reply } => answer(reply, Ok(())),
+            Self::Done { reply } => answer(reply, Ok(())),
             Self::Begun { dues, reply } => answer(reply, Ok(dues)),
             Self::Recorded { pushed, reply } => answer(reply, pushed.ok_or(Refusal::Store)),
             Self::Finished { ended, reply } => {

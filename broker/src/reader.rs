@@ -20,7 +20,7 @@ pub(crate) const READS: usize = 4096;
 #[derive(Debug)]
 pub(crate) enum Read {
     /// Sessions at the store's head.
-    Fetch { keys: Vec<SessionKey>, reply: Reply<proto::FetchAnswer> },
+    Fetch { keys: Vec<SessionKey>, ahead: Ahead, reply: Reply<proto::FetchAnswer> },
     /// The live sessions that were made of one.
     Derived { parent: SessionKey, reply: Reply<Vec<proto::DerivedSession>> },
     /// The tokens of one session.
@@ -31,11 +31,20 @@ pub(crate) enum Read {
     Close,
 }
 
+/// Whether sessions are asked for before anybody uses them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ahead {
+    /// Dormant ones are named and left for their next use.
+    Yes,
+    /// As they are known.
+    No,
+}
+
 /// Answers until it is told to close.
 pub(crate) fn run(shared: &Shared, storage: &Arc<dyn Storage>, reads: &Receiver<Read>) {
     for read in reads {
         match read {
-            Read::Fetch { keys, reply } => answer(reply, fetch(shared, &**storage, &keys)),
+            Read::Fetch { keys, ahead, reply } => answer(reply, fetch(shared, &**storage, &keys, ahead)),
             Read::Derived { parent, reply } => answer(reply, derived(shared, &**storage, &parent)),
             Read::Tokens { key, reply } => answer(reply, tokens(shared, &**storage, &key)),
             Read::Needed { keys, reply } => answer(reply, needed(&**storage, &keys)),
@@ -44,16 +53,26 @@ pub(crate) fn run(shared: &Shared, storage: &Arc<dyn Storage>, reads: &Receiver<
     }
 }
 
-fn fetch(shared: &Shared, storage: &dyn Storage, keys: &[SessionKey]) -> Result<proto::FetchAnswer, Refusal> {
+fn fetch(
+    shared: &Shared,
+    storage: &dyn Storage,
+    keys: &[SessionKey],
+    ahead: Ahead,
+) -> Result<proto::FetchAnswer, Refusal> {
     // The head before the records: the answer may be newer than it says, never older.
     let head = shared.head();
     let mut sessions = Vec::with_capacity(keys.len());
+    let mut dormant = Vec::new();
     for key in keys {
+        if ahead == Ahead::Yes && shared.known().index.lapse(key, shared.clock.now()).is_some() {
+            dormant.push(key.as_bytes().to_vec());
+            continue;
+        }
         sessions.extend(session(shared, storage, key)?);
     }
-    let absent = keys.len().saturating_sub(sessions.len());
+    let absent = keys.len().saturating_sub(sessions.len()).saturating_sub(dormant.len());
     shared.metrics.fetched(u64::try_from(sessions.len()).unwrap_or(0), u64::try_from(absent).unwrap_or(0));
-    Ok(proto::FetchAnswer { server_id: shared.server.as_bytes().to_vec(), head, session: sessions })
+    Ok(proto::FetchAnswer { server_id: shared.server.as_bytes().to_vec(), head, session: sessions, dormant })
 }
 
 /// The session as proxies get it; `None`: it is over, and stays so.

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use futures_util::Stream;
 use portcullis_broker_api::wire::generated as proto;
 use portcullis_broker_api::wire::generated::broker_server;
@@ -17,8 +18,9 @@ use crate::metrics::RefusalCause;
 use crate::peer;
 use crate::plan::Redeem;
 use crate::queue::{Queue, Refusal};
-use crate::reader::Read;
+use crate::reader::{Ahead, Read};
 use crate::records;
+use crate::refresher::Core;
 use crate::state::Shared;
 use crate::watch;
 use crate::writer::{Command, Hints};
@@ -34,6 +36,8 @@ pub(crate) struct BrokerService {
     pub(crate) shared: Arc<Shared>,
     pub(crate) writes: Queue<Command>,
     pub(crate) reads: Queue<Read>,
+    /// Who asks providers, once there is somebody.
+    pub(crate) refresher: Arc<ArcSwapOption<Core>>,
     /// Whose turn it is to push records.
     pub(crate) pushes: Arc<Semaphore>,
     pub(crate) stop: CancellationToken,
@@ -78,13 +82,17 @@ impl broker_server::Broker for BrokerService {
     }
 
     async fn fetch(&self, request: Request<proto::FetchRequest>) -> Answer<proto::FetchAnswer> {
-        let proto::FetchRequest { key } = request.into_inner();
+        let proto::FetchRequest { key, ahead } = request.into_inner();
         if key.len() > FETCH_BATCH {
             return Err(self.malformed(&wire::WireError::OutOfRange { field: "key" }));
         }
         let keys = key.iter().map(|key| wire::key(key)).collect::<Result<Vec<SessionKey>, _>>();
         let keys = keys.map_err(|error| self.malformed(&error))?;
-        let answer = self.reads.ask(|reply| Read::Fetch { keys, reply }).await;
+        let ahead = if ahead { Ahead::Yes } else { Ahead::No };
+        if ahead == Ahead::No {
+            self.waken(&keys).await;
+        }
+        let answer = self.reads.ask(|reply| Read::Fetch { keys, ahead, reply }).await;
         Ok(Response::new(answer.map_err(|refusal| self.refused(refusal))?))
     }
 
@@ -93,6 +101,7 @@ impl broker_server::Broker for BrokerService {
         let id = wire::id(&id, "id").map_err(|error| self.malformed(&error))?;
         let key = wire::key(&key).map_err(|error| self.malformed(&error))?;
         let until = Timestamp::from_unix_millis(until);
+        self.waken(&[key]).await;
         let redeem = self.writes.ask(|reply| Command::Redeem { id, until, key, reply }).await;
         let (outcome, session) = match redeem.map_err(|refusal| self.refused(refusal))? {
             Redeem::Redeemed(session) => (proto::RedeemOutcome::Redeemed, Some(*session)),
@@ -176,6 +185,13 @@ impl broker_server::Broker for BrokerService {
 }
 
 impl BrokerService {
+    /// Has those of the sessions that are dormant refreshed, and waits a while for that.
+    async fn waken(&self, keys: &[SessionKey]) {
+        if let Some(refresher) = &*self.refresher.load() {
+            refresher.waken(keys).await;
+        }
+    }
+
     /// Where a follower stands; no server: nowhere yet.
     fn cursor(&self, server_id: &[u8], version: u64) -> Result<Option<(ServerId, u64)>, Status> {
         if server_id.is_empty() {

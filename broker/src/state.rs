@@ -6,7 +6,7 @@ use portcullis_broker_api::ServerId;
 use portcullis_identity::Clock;
 use tokio::sync::watch;
 
-use crate::index::{Entry, Index, refresh_at};
+use crate::index::{Entry, Index};
 use crate::log::Ring;
 use crate::metrics::Metrics;
 use crate::records::RecordIndex;
@@ -123,8 +123,7 @@ fn load_index(storage: &dyn Storage, vault: &Vault) -> Result<Index, OpenError> 
         let key = session_key(id, Kind::Tokens)?;
         // Tokens that do not open are no reason not to start: the session lives without them.
         let tokens = vault.open_tokens(&key, &stored.value).ok();
-        let made = index.get(&key).map(|entry| entry.authenticated_at);
-        index.refresh_stored(&key, tokens.zip(made).and_then(|(tokens, made)| refresh_at(&tokens, made)));
+        index.refresh_stored(&key, tokens.as_ref());
         Ok(())
     })?;
     storage.scan(Kind::Redeemed, &mut |id, stored| {

@@ -12,7 +12,7 @@ use tonic::Status;
 use crate::log::Page;
 use crate::pulse::{Pulse, Woken};
 use crate::queue::Queue;
-use crate::reader::Read;
+use crate::reader::{Ahead, Read};
 use crate::state::Shared;
 use crate::storage::{LogEntry, News};
 
@@ -90,8 +90,10 @@ impl Follower {
                 let reason = wire::reason_message(reason).into();
                 Some(Event::Ended(proto::EndedEvent { key: key.as_bytes().to_vec(), reason }))
             }
+            News::Dormant => Some(Event::Dormant(proto::DormantEvent { key: key.as_bytes().to_vec() })),
             News::Changed => {
-                let answer = self.reads.ask(|reply| Read::Fetch { keys: vec![key], reply }).await.ok()?;
+                let answer =
+                    self.reads.ask(|reply| Read::Fetch { keys: vec![key], ahead: Ahead::No, reply }).await.ok()?;
                 answer.session.into_iter().next().map(Event::Changed)
             }
         };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use portcullis_broker_api::wire::generated as proto;
 use portcullis_broker_api::{EndReason, EndSelector, Ended, NewSession, Pushed};
-use portcullis_identity::{SessionKey, Timestamp};
+use portcullis_identity::{ProviderName, SessionKey, Timestamp};
 use portcullis_keys::KeyId;
 use tokio::time::Instant;
 
@@ -59,6 +59,17 @@ pub(crate) enum Command {
     BeginRefreshes {
         room: Room,
         reply: Reply<Vec<Due>>,
+    },
+    /// Marks a dormant session that somebody waits for, if there is room, and names it.
+    BeginWanted {
+        key: SessionKey,
+        room: bool,
+        reply: Reply<Vec<Due>>,
+    },
+    /// Tells replicas which sessions of these providers are dormant by now.
+    TellDormant {
+        providers: Vec<ProviderName>,
+        reply: Reply<()>,
     },
     /// Writes how a refresh went, by its mark.
     FinishRefresh {
@@ -184,6 +195,14 @@ impl Writer {
                 let plan = self.plan().begin_refreshes(&room, reply);
                 self.add(plan);
             }
+            Command::BeginWanted { key, room, reply } => {
+                // An end by user or provider does not say whom it ends: no mark is to outlive its session.
+                self.commit();
+                let plan = self.plan().begin_wanted(&key, room, reply);
+                self.keys.insert(key);
+                self.add(plan);
+            }
+            Command::TellDormant { providers, reply } => self.tell_dormant(&providers, reply),
             Command::FinishRefresh { mark, outcome, reply } => {
                 self.settle_for(&[mark.0]);
                 let plan = self.plan().finish_refresh(mark, outcome, reply);
@@ -222,6 +241,12 @@ impl Writer {
         let Some((step, mut changes)) = planned else { return };
         self.group.push((step, changes.len()));
         self.changes.append(&mut changes);
+    }
+
+    fn tell_dormant(&mut self, providers: &[ProviderName], reply: Reply<()>) {
+        self.commit();
+        let plan = self.plan().tell_dormant(providers, reply);
+        self.add(plan);
     }
 
     /// Ends what is over, and forgets what need not be remembered; says whether there may be more.

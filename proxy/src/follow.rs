@@ -62,6 +62,7 @@ pub(crate) async fn follow(shared: Arc<Shared>, doubts: mpsc::Receiver<Arc<Stand
         () = stop.cancelled() => {}
         () = follow_changes(&shared, doubts) => {}
         () = follow_records(&shared) => {}
+        () = follow_dormant(&shared) => {}
     }
 }
 
@@ -70,6 +71,19 @@ async fn follow_records(shared: &Shared) {
     loop {
         shared.follower.records.notified().await;
         judge_all(shared, reading_records(shared)).await;
+    }
+}
+
+/// What lasts uses its session: once that one is dormant, it is asked for. By itself, because its provider may take its time.
+async fn follow_dormant(shared: &Shared) {
+    let mut changes = shared.sessions.changes();
+    loop {
+        match changes.recv().await {
+            Ok(Change::Dormant(key)) => judge_all(shared, shared.registry.of(key)).await,
+            Ok(Change::Ended(_) | Change::Changed(_) | Change::Reset | Change::Stale | Change::Records) => {}
+            Err(RecvError::Lagged(_)) => judge_all(shared, shared.registry.all()).await,
+            Err(RecvError::Closed) => return,
+        }
     }
 }
 
@@ -109,6 +123,8 @@ async fn heed(shared: &Shared, change: Change) {
         Change::Changed(key) => judge_all(shared, shared.registry.of(key)).await,
         Change::Reset | Change::Stale => judge_all(shared, shared.registry.all()).await,
         Change::Records => shared.follower.records.notify_one(),
+        // Followed by itself.
+        Change::Dormant(_) => {}
     }
 }
 

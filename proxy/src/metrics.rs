@@ -161,6 +161,7 @@ impl Metrics {
         let label = match change {
             Change::Ended(_) => "ended",
             Change::Changed(_) => "changed",
+            Change::Dormant(_) => "dormant",
             Change::Reset => "reset",
             Change::Stale => "stale",
             Change::Records => "records",

@@ -48,8 +48,10 @@ pub struct Fetched {
     pub server: ServerId,
     /// Every change up to here is in the answer.
     pub head: u64,
-    /// Those that exist, in any order; a key that was asked for and is not here will never have one.
+    /// Those that exist, in any order; a key that was asked for and is neither here nor in `dormant` will never have one.
     pub sessions: Vec<Session>,
+    /// Live ones that were asked for ahead and are to be asked for when they are used.
+    pub dormant: Vec<SessionKey>,
 }
 
 /// What a redeemed hand-over brought.
@@ -137,7 +139,7 @@ impl BrokerClient {
     /// # Errors
     /// [`BrokerError`].
     pub async fn fetch(&self, key: &SessionKey) -> Result<Option<Session>, BrokerError> {
-        let Fetched { server: _, head: _, sessions } = self.fetch_many(std::slice::from_ref(key)).await?;
+        let Fetched { server: _, head: _, sessions, dormant: _ } = self.fetch_many(std::slice::from_ref(key)).await?;
         Ok(sessions.into_iter().next())
     }
 
@@ -146,13 +148,26 @@ impl BrokerClient {
     /// # Errors
     /// [`BrokerError`].
     pub async fn fetch_many(&self, keys: &[SessionKey]) -> Result<Fetched, BrokerError> {
-        let request = proto::FetchRequest { key: keys.iter().map(|key| key.as_bytes().to_vec()).collect() };
-        let proto::FetchAnswer { server_id, head, session } = self.fetch_patiently(request).await?;
+        self.fetch_either(keys, false).await
+    }
+
+    /// As [`BrokerClient::fetch_many`], for sessions that nobody uses yet: dormant ones are only named.
+    ///
+    /// # Errors
+    /// [`BrokerError`].
+    pub async fn fetch_ahead(&self, keys: &[SessionKey]) -> Result<Fetched, BrokerError> {
+        self.fetch_either(keys, true).await
+    }
+
+    async fn fetch_either(&self, keys: &[SessionKey], ahead: bool) -> Result<Fetched, BrokerError> {
+        let request = proto::FetchRequest { key: keys.iter().map(|key| key.as_bytes().to_vec()).collect(), ahead };
+        let proto::FetchAnswer { server_id, head, session, dormant } = self.fetch_patiently(request).await?;
+        let dormant = dormant.iter().map(|key| wire::key(key)).collect::<Result<Vec<_>, _>>()?;
         let sessions = session.into_iter().map(wire::session).collect::<Result<Vec<_>, _>>()?;
         if !sessions.iter().all(|session| keys.contains(&session.key)) {
             return Err(WireError::OutOfRange { field: "key" }.into());
         }
-        Ok(Fetched { server: ServerId::from_bytes(&server_id)?, head, sessions })
+        Ok(Fetched { server: ServerId::from_bytes(&server_id)?, head, sessions, dormant })
     }
 
     /// Spends a hand-over's id, which stays spent until `until` and beyond, and reads its session. Never

@@ -77,6 +77,13 @@ pub enum FeedEvent {
         /// The session as it is now.
         session: Box<Session>,
     },
+    /// A session lives, and is not to be believed before it was asked for again.
+    Dormant {
+        /// Its key.
+        key: SessionKey,
+        /// The change's version.
+        version: u64,
+    },
     /// Nothing happened, and the broker lives.
     Heartbeat {
         /// The log's head.
@@ -117,6 +124,7 @@ fn event_of(event: proto::WatchEvent) -> Result<FeedEvent, WireError> {
         Some(Event::Ended(proto::EndedEvent { key, reason })) => {
             FeedEvent::Ended { key: wire::key(&key)?, version, reason: wire::end_reason(reason)? }
         }
+        Some(Event::Dormant(proto::DormantEvent { key })) => FeedEvent::Dormant { key: wire::key(&key)?, version },
         Some(Event::Changed(session)) => FeedEvent::Changed { version, session: Box::new(wire::session(session)?) },
     })
 }

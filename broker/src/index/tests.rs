@@ -11,9 +11,11 @@ fn entry(person: u8, sid: Option<&str>, expires: i64) -> Entry {
         idle: None,
         last_used: Timestamp::EPOCH,
         asked_at: Timestamp::EPOCH,
-        refresh_at: None,
+        lease: None,
         attempts: 0,
         refreshing: false,
+        wanted: false,
+        told: false,
     }
 }
 
@@ -57,7 +59,8 @@ fn a_provider_without_room_holds_up_no_other() {
     for number in 0..9_u8 {
         let provider = ProviderName::new(if number < 6 { "hangs" } else { "works" });
         let last_used = at(i64::from(number) + 1);
-        let entry = Entry { provider, last_used, refresh_at: Some(at(5)), ..entry(number, None, 100) };
+        let lease = Some(Lease { refresh_at: at(5), end: at(10) });
+        let entry = Entry { provider, last_used, lease, ..entry(number, None, 100) };
         index.insert(key(number), entry);
         index.touch(&key(number), at(20));
     }
@@ -69,7 +72,7 @@ fn a_provider_without_room_holds_up_no_other() {
     };
     assert_eq!(due(&index, 1), [key(0), key(6), key(7)]);
     assert_eq!(due(&index, 0), [key(6), key(7)]);
-    index.refresh_begun(&key(6), at(30));
+    index.refresh_begun(&key(6), at(30), false);
     assert_eq!(due(&index, 0), [key(7), key(8)]);
     index.remove(&key(7));
     index.refreshed(&key(8), None);

@@ -7,7 +7,7 @@ use portcullis_broker_api::{EndReason, Profile, Tokens, wire};
 use portcullis_identity::{Principal, ProviderName, SessionKey, Timestamp};
 
 use super::{End, Plan, Planned, Settled, Step, answered, applied, apply_ends, delete, put};
-use crate::index::{Room, refresh_at};
+use crate::index::{DueEntry, Lease, Room};
 use crate::queue::{Refusal, Reply, store_failed};
 use crate::reader;
 use crate::state::Known;
@@ -65,6 +65,8 @@ pub(crate) struct Begin {
     pub(super) dues: Vec<Due>,
     /// Due, but their tokens cannot be read now.
     pub(super) unread: Vec<SessionKey>,
+    /// The one that somebody waits for.
+    pub(super) wanted: Option<SessionKey>,
     pub(super) now: Timestamp,
     pub(super) reply: Reply<Vec<Due>>,
 }
@@ -82,8 +84,8 @@ pub(crate) struct Finish {
 /// When the session is refreshed next.
 #[derive(Debug)]
 enum Next {
-    /// After an answer: at this instant, if there is one.
-    Answered(Option<Timestamp>),
+    /// After an answer: as these tokens are good, if they can be refreshed.
+    Answered(Option<Lease>),
     /// After a failure, at this instant.
     Later(Timestamp),
     /// Never: it is over.
@@ -107,10 +109,24 @@ impl Plan<'_> {
     /// Marks sessions that are due and in use, as far as there is room.
     pub(crate) fn begin_refreshes(&self, room: &Room, reply: Reply<Vec<Due>>) -> Planned {
         let used = self.shared.known().index.refreshes_due(self.now, room);
+        self.begin(used, None, reply)
+    }
+
+    /// Marks a dormant session, or what it was made of, that somebody waits for. Without room, its refresh comes when
+    /// there is some.
+    pub(crate) fn begin_wanted(&self, key: &SessionKey, room: bool, reply: Reply<Vec<Due>>) -> Planned {
+        let Some(found) = self.shared.known().index.dormant(key, self.now) else {
+            return answered(reply, Ok(Vec::new()));
+        };
+        let wanted = Some(found.0);
+        self.begin(if room { vec![found] } else { Vec::new() }, wanted, reply)
+    }
+
+    fn begin(&self, found: Vec<DueEntry>, wanted: Option<SessionKey>, reply: Reply<Vec<Due>>) -> Planned {
         let mut unread = Vec::new();
-        let mut dues = Vec::with_capacity(used.len());
-        let mut changes = Vec::with_capacity(used.len());
-        for (key, provider, principal) in used {
+        let mut dues = Vec::with_capacity(found.len());
+        let mut changes = Vec::with_capacity(found.len());
+        for (key, provider, principal) in found {
             match self.due(key, provider, principal) {
                 Ok(due) => {
                     let value = self.now.unix_millis().to_be_bytes().to_vec();
@@ -122,10 +138,10 @@ impl Plan<'_> {
                 Err(_refused) => unread.push(key),
             }
         }
-        if dues.is_empty() && unread.is_empty() {
+        if dues.is_empty() && unread.is_empty() && wanted.is_none() {
             return answered(reply, Ok(dues));
         }
-        Some((Step::Begin(Begin { dues, unread, now: self.now, reply }), changes))
+        Some((Step::Begin(Begin { dues, unread, wanted, now: self.now, reply }), changes))
     }
 
     fn due(&self, key: SessionKey, provider: ProviderName, principal: Principal) -> Result<Due, Refusal> {
@@ -169,7 +185,7 @@ impl Plan<'_> {
                     // What was made of it is about the same person.
                     family = self.family_changed(key, facts);
                 }
-                Next::Answered(refresh_at(&tokens, self.now))
+                Next::Answered(Lease::of(&tokens, self.now))
             }
             RefreshOutcome::Kept(sureness) => {
                 if sureness == Sureness::Unsure {
@@ -231,15 +247,18 @@ fn pause(attempts: u32) -> Duration {
 
 impl Begin {
     pub(super) fn apply(self, outcomes: &[Outcome], known: &mut Known) -> Settled {
-        let Self { dues, unread, now, reply } = self;
+        let Self { dues, unread, wanted, now, reply } = self;
+        if let Some(key) = wanted.filter(|_| dues.is_empty()) {
+            known.index.want(&key);
+        }
         for key in unread {
             let attempts = known.index.get(&key).map_or(0, |entry| entry.attempts);
-            known.index.refresh_begun(&key, now);
+            known.index.refresh_begun(&key, now, wanted.is_some());
             known.index.refresh_later(&key, now.saturating_add(pause(attempts)));
         }
         let marked = |(due, outcome): (Due, &Outcome)| Some(Due { mark: applied(*outcome)?, ..due });
         let dues: Vec<Due> = dues.into_iter().zip(outcomes).filter_map(marked).collect();
-        dues.iter().for_each(|due| known.index.refresh_begun(&due.key, now));
+        dues.iter().for_each(|due| known.index.refresh_begun(&due.key, now, wanted.is_some()));
         Settled::Begun { dues, reply }
     }
 }

@@ -283,6 +283,7 @@ fn encoded(entry: LogEntry) -> Vec<u8> {
         News::Ended(EndReason::Replaced) => 4,
         News::Ended(EndReason::Expired) => 5,
         News::Changed => 6,
+        News::Dormant => 7,
     });
     bytes
 }
@@ -297,6 +298,7 @@ fn decoded(bytes: &[u8]) -> Result<LogEntry, StorageError> {
         4 => News::Ended(EndReason::Replaced),
         5 => News::Ended(EndReason::Expired),
         6 => News::Changed,
+        7 => News::Dormant,
         _ => return Err(malformed),
     };
     Ok(LogEntry { key: SessionKey::from_bytes(*key), news })

@@ -118,6 +118,8 @@ pub(crate) enum News {
     Ended(EndReason),
     /// It has a newer version.
     Changed,
+    /// It lives, and is not to be believed before the broker was asked for it again.
+    Dormant,
 }
 
 /// What became of a change.

@@ -7,6 +7,8 @@ mod crash;
 #[cfg(test)]
 mod derived;
 #[cfg(test)]
+mod dormant;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 #[path = "../../../authn/oidc/src/tests/provider.rs"]

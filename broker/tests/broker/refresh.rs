@@ -16,16 +16,16 @@ use crate::house::{House, NOW, SOON, key};
 use crate::provider::{CLIENT_ID, FakeProvider, Fault, SUBJECT, Script};
 
 /// A session whose access token lasts five minutes: a refresh is due after four.
-struct Scene {
-    house: House,
-    provider: FakeProvider,
-    refresher: Refresher,
+pub(crate) struct Scene {
+    pub(crate) house: House,
+    pub(crate) provider: FakeProvider,
+    pub(crate) refresher: Refresher,
 }
 
 const FOUR_MINUTES: Duration = Duration::from_secs(241);
 
 impl Scene {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let house = House::new();
         let provider = FakeProvider::start(NOW.unix_seconds()).await;
         house.authn().create(session(&house, &provider, "a")).await.unwrap();
@@ -34,17 +34,17 @@ impl Scene {
     }
 
     /// Time passes here and there, and the session is used.
-    async fn use_after(&self, span: Duration) {
+    pub(crate) async fn use_after(&self, span: Duration) {
         self.pass(span);
         self.house.proxy().touch(vec![(key("a"), self.house.clock.now())]).await.unwrap();
     }
 
-    fn pass(&self, span: Duration) {
+    pub(crate) fn pass(&self, span: Duration) {
         self.house.clock.advance(span);
         self.provider.set_now(self.house.clock.now().unix_seconds());
     }
 
-    async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         self.house.stop().await;
         self.house.start();
         self.refresher = self.house.broker().refresher(&config(&self.provider)).unwrap();
@@ -56,13 +56,13 @@ impl Scene {
         self.refresher.refresh_due().await.unwrap();
     }
 
-    fn refreshes(&self) -> usize {
+    pub(crate) fn refreshes(&self) -> usize {
         let seen = self.provider.seen("/token");
         seen.iter().filter(|seen| seen.form.get("grant_type").is_some_and(|kind| kind == "refresh_token")).count()
     }
 
     /// How many refreshes came to this, by the metric.
-    fn outcomes(&self, outcome: &str) -> u64 {
+    pub(crate) fn outcomes(&self, outcome: &str) -> u64 {
         self.house.metric("portcullis_broker_refreshes_total", Some(outcome))
     }
 
@@ -72,18 +72,18 @@ impl Scene {
     }
 }
 
-fn session(house: &House, provider: &FakeProvider, name: &str) -> NewSession {
+pub(crate) fn session(house: &House, provider: &FakeProvider, name: &str) -> NewSession {
     let new = house.new_session(name);
     let tokens = Tokens { refresh_token: Some(SecretText::new("refresh-token")), id_token: None, ..new.tokens.clone() };
     let principal = Principal { issuer: provider.issuer().into(), subject: SUBJECT.into() };
     NewSession { principal, tokens, ..new }
 }
 
-fn config(provider: &FakeProvider) -> Arc<Config> {
+pub(crate) fn config(provider: &FakeProvider) -> Arc<Config> {
     config_of(&[("corp", provider)])
 }
 
-fn config_of(providers: &[(&str, &FakeProvider)]) -> Arc<Config> {
+pub(crate) fn config_of(providers: &[(&str, &FakeProvider)]) -> Arc<Config> {
     let line = |(name, provider): &(&str, &FakeProvider)| {
         format!("  {name}: {{issuer: '{}', client_id: {CLIENT_ID}}}\n", provider.issuer())
     };
@@ -93,11 +93,11 @@ fn config_of(providers: &[(&str, &FakeProvider)]) -> Arc<Config> {
     loaded.unwrap_or_else(|error| panic!("{error}")).config
 }
 
-async fn fetched(house: &House, key: &SessionKey) -> Option<Session> {
+pub(crate) async fn fetched(house: &House, key: &SessionKey) -> Option<Session> {
     house.proxy().fetch(key).await.unwrap()
 }
 
-fn groups(session: &Session) -> Vec<String> {
+pub(crate) fn groups(session: &Session) -> Vec<String> {
     session.subject.groups.iter().flat_map(|groups| groups.iter()).map(|group| group.id.to_string()).collect()
 }
 

@@ -97,6 +97,21 @@ async fn a_change_of_claims_or_policy_is_judged_and_what_is_still_allowed_stays(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_open_stream_asks_for_its_session_once_that_is_dormant() {
+    let routes = ROUTES.replace(
+        "name: wiki, from: https://wiki.test, to: http://UP, allow_any_authenticated_user: true",
+        "name: wiki, from: https://wiki.test, to: http://UP, allowed_domains: [corp.test]",
+    );
+    let world = World::with(&routes, "").await;
+    let (key, cookie) = world.sign_in("wiki.test");
+    let mut socket = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;
+    world.sessions.doze(session(key, "alice@corp.test", NOW));
+    stays_open(&mut socket, "socket").await;
+    world.sessions.doze(session(key, "alice@elsewhere.test", NOW));
+    closes_soon(&mut socket).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_ends_with_the_routes_max_age_and_other_routes_streams_go_on() {
     let routes = ROUTES.replace("name: wiki,", "name: wiki, session: {max_age: 2s},")
         + "  - {name: auth, from: https://other.test, path: /ws, to: http://UP, allow_any_authenticated_user: true, allow_websockets: true}\n";

@@ -20,6 +20,8 @@ pub(crate) struct FakeSessions {
     pub(crate) held: Mutex<HashMap<SessionKey, Arc<Session>>>,
     pub(crate) redeemed: Mutex<HashSet<[u8; 16]>>,
     pub(crate) stale: AtomicBool,
+    /// Those that are not at hand before they are fetched.
+    dormant: Mutex<HashSet<SessionKey>>,
     /// What was made of which; `None`: the broker is away.
     pub(crate) derived: Mutex<Option<HashMap<SessionKey, Vec<DerivedSession>>>>,
     records: Mutex<Option<Arc<Records>>>,
@@ -33,6 +35,7 @@ impl Default for FakeSessions {
             held: Mutex::default(),
             redeemed: Mutex::default(),
             stale: AtomicBool::new(false),
+            dormant: Mutex::default(),
             derived: Mutex::new(Some(HashMap::new())),
             records: Mutex::default(),
             epoch: AtomicU64::new(0),
@@ -55,6 +58,14 @@ impl FakeSessions {
         let key = session.key;
         self.put(session);
         self.tell(Change::Changed(key));
+    }
+
+    /// The session is let go of, and is this one once it is fetched.
+    pub(crate) fn doze(&self, session: Session) {
+        let key = session.key;
+        self.dormant.lock().unwrap().insert(key);
+        self.put(session);
+        drop(self.changes.send(Change::Dormant(key)));
     }
 
     pub(crate) fn go_stale(&self) {
@@ -86,10 +97,14 @@ impl Sessions for FakeSessions {
         if self.stale.load(Ordering::SeqCst) {
             return Resolved::Stale;
         }
+        if self.dormant.lock().unwrap().contains(key) {
+            return Resolved::Missing;
+        }
         self.held.lock().unwrap().get(key).map_or(Resolved::Absent, |session| Resolved::Session(Arc::clone(session)))
     }
 
     async fn fetch(&self, key: &SessionKey) -> Resolved {
+        self.dormant.lock().unwrap().remove(key);
         self.resolve(key, Timestamp::EPOCH)
     }
 

@@ -72,7 +72,7 @@ impl Flight {
     async fn fly(&self) -> Resolved {
         for attempt in 0..ATTEMPTS {
             let answer = self.replica.client.fetch_many(std::slice::from_ref(&self.key)).await;
-            let Fetched { server, head, sessions } = match answer {
+            let Fetched { server, head, sessions, dormant: _ } = match answer {
                 Ok(fetched) => fetched,
                 Err(error) => {
                     tracing::debug!(session.key = %self.key, error = &error as &dyn std::error::Error, "session not fetched");

@@ -124,6 +124,10 @@ impl Replica {
                 self.table.change(*session, version);
                 self.announce(Change::Changed(key));
             }
+            FeedEvent::Dormant { key, version } => {
+                self.table.let_go(&key, version);
+                self.tell(Change::Dormant(key));
+            }
             FeedEvent::Heartbeat { version } => self.table.advance(version),
             FeedEvent::Start { server: _, version: _, reset: _ } => return Err(StreamEnd::NoStart),
         }
@@ -182,8 +186,9 @@ pub(super) async fn word<E>(next: impl Future<Output = Result<Option<E>, BrokerE
 /// is missing comes when it is asked for.
 async fn refill(replica: Arc<Replica>, keys: Vec<SessionKey>) {
     for batch in keys.chunks(FETCH_BATCH) {
-        let Ok(Fetched { server, head, mut sessions }) = replica.client.fetch_many(batch).await else { return };
-        for key in batch {
+        let fetched = replica.client.fetch_ahead(batch).await;
+        let Ok(Fetched { server, head, mut sessions, dormant }) = fetched else { return };
+        for key in batch.iter().filter(|key| !dormant.contains(key)) {
             let session = sessions.iter().position(|session| session.key == *key).map(|at| sessions.swap_remove(at));
             replica.table.land(Some(server), head, key, session.map(|session| replica.table.shared(session)));
         }

@@ -8,6 +8,7 @@ mod flight;
 mod follow;
 mod follow_records;
 mod freshness;
+mod held;
 mod record_table;
 mod size;
 mod table;
@@ -62,6 +63,8 @@ pub enum Change {
     Ended(SessionKey),
     /// The session has a newer version.
     Changed(SessionKey),
+    /// The session is not held any more: at its next use the broker asks its provider first.
+    Dormant(SessionKey),
     /// Changes were missed: every session has to be resolved again.
     Reset,
     /// The stream has been silent for longer than the bound.
@@ -225,6 +228,11 @@ impl Replica {
     /// Announces a change. The table is already as the change says: who sees the new epoch finds it so.
     fn announce(&self, change: Change) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.tell(change);
+    }
+
+    /// Announces what changes no judgement.
+    fn tell(&self, change: Change) {
         // No listener is no failure.
         drop(self.changes.send(change));
     }

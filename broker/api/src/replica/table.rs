@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use portcullis_identity::{Pool, Session, SessionKey, Timestamp};
 
-use super::{Resolved, size};
+use super::Resolved;
+use super::held::{Held, millis};
 use crate::ServerId;
 
 /// The most keys remembered as ended or as newer than any answer under way.
@@ -17,9 +18,6 @@ const REMEMBERED: usize = 131_072;
 const SAMPLE: usize = 8;
 /// A session's last use, as others read it in the session, is at most this much and one report behind.
 const NOTE_AFTER: Duration = Duration::from_secs(5);
-/// A session's uses are reported no more often than this, and no more rarely.
-const REPORT_MIN: Duration = Duration::from_secs(1);
-const REPORT_MAX: Duration = Duration::from_secs(60);
 
 /// What landing an answer in the table did.
 #[derive(Debug)]
@@ -54,22 +52,6 @@ enum Place {
     Newer {
         version: u64,
     },
-}
-
-#[derive(Debug)]
-struct Held {
-    session: Arc<Session>,
-    bytes: usize,
-    /// Where the session stands in the ledger.
-    slot: AtomicUsize,
-    /// The second of the last look-up, for eviction.
-    looked_up: AtomicU32,
-    /// The last use known here or at the broker, in milliseconds.
-    last_used: AtomicI64,
-    /// The last use that was queued for [`Table::refresh`].
-    noted: AtomicI64,
-    /// The last use that was reported to the broker.
-    reported: AtomicI64,
 }
 
 #[derive(Debug, Default)]
@@ -197,6 +179,21 @@ impl Table {
             }
             Some(Place::Newer { version: _ }) | None => {
                 self.remember(&mut ledger, &session.key, Place::Newer { version }, version);
+            }
+        }
+    }
+
+    /// Lets go of a session that lives on: the broker is to be asked for it, and answers from before `version` do not count.
+    pub(super) fn let_go(&self, key: &SessionKey, version: u64) {
+        let mut ledger = self.ledger();
+        ledger.version = ledger.version.max(version);
+        let places = self.places.pin();
+        match places.get(key) {
+            // What is newer than the word is not meant by it.
+            Some(Place::Held(held)) if held.session.version > version => {}
+            Some(Place::Gone { version: _ }) => {}
+            Some(Place::Held(_) | Place::Newer { version: _ }) | None => {
+                self.remember(&mut ledger, key, Place::Newer { version }, version);
             }
         }
     }
@@ -346,55 +343,4 @@ impl Table {
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Held {
-    fn new(session: Arc<Session>) -> Self {
-        let last_used = session.last_used;
-        Self {
-            bytes: size::of(&session),
-            slot: AtomicUsize::new(0),
-            looked_up: AtomicU32::new(second(last_used)),
-            last_used: AtomicI64::new(last_used.unix_millis()),
-            noted: AtomicI64::new(last_used.unix_millis()),
-            reported: AtomicI64::new(last_used.unix_millis()),
-            session,
-        }
-    }
-
-    fn inherit(&self, old: &Self) {
-        self.slot.store(old.slot.load(Ordering::Relaxed), Ordering::Relaxed);
-        self.looked_up.fetch_max(old.looked_up.load(Ordering::Relaxed), Ordering::Relaxed);
-        self.last_used.fetch_max(old.last_used.load(Ordering::Relaxed), Ordering::Relaxed);
-        self.noted.fetch_max(old.noted.load(Ordering::Relaxed), Ordering::Relaxed);
-        self.reported.fetch_max(old.reported.load(Ordering::Relaxed), Ordering::Relaxed);
-    }
-
-    fn look(&self, now: Timestamp) {
-        let now = second(now);
-        // Stored only when it changes: a hot session's line stays shared between cores.
-        if self.looked_up.load(Ordering::Relaxed) != now {
-            self.looked_up.store(now, Ordering::Relaxed);
-        }
-    }
-
-    fn is_idle(&self, now: Timestamp) -> bool {
-        let last_used = Timestamp::from_unix_millis(self.last_used.load(Ordering::Relaxed));
-        self.session.idle.is_some_and(|idle| now.since(last_used) >= idle)
-    }
-
-    /// Milliseconds between two reports: short enough that the broker's idea of idleness is never far off.
-    fn report_after(&self) -> i64 {
-        let tenth = self.session.idle.map_or(REPORT_MAX, |idle| (idle / 10).clamp(REPORT_MIN, REPORT_MAX));
-        millis(tenth)
-    }
-}
-
-fn millis(span: Duration) -> i64 {
-    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// Whole seconds, enough to tell which of two look-ups was the earlier one.
-fn second(at: Timestamp) -> u32 {
-    u32::try_from(at.unix_seconds().max(0)).unwrap_or(u32::MAX)
 }

@@ -82,6 +82,26 @@ fn an_answer_older_than_a_change_is_asked_for_again() {
 }
 
 #[test]
+fn what_is_let_go_of_is_asked_for_and_answers_from_before_do_not_count() {
+    let table = table();
+    land(&table, 11, 1, 11);
+    land(&table, 11, 2, 11);
+    table.end(&key(3), 11);
+    table.let_go(&key(1), 12);
+    table.let_go(&key(3), 13);
+    assert!(matches!(table.look(&key(1), NOW), Resolved::Missing), "lives, but is not held");
+    assert_eq!(version(&table, 2), Some(11), "its twin is");
+    assert!(matches!(table.look(&key(3), NOW), Resolved::Absent), "what is over stays so");
+    assert!(matches!(land(&table, 11, 1, 11), Landing::TooOld));
+    assert!(matches!(land(&table, 13, 1, 11), Landing::Held(_)));
+    // A version from after the word is not meant by it.
+    table.change(session(2, 20), 20);
+    table.let_go(&key(2), 19);
+    assert_eq!(version(&table, 2), Some(20));
+    assert_eq!((table.totals().2, table.cursor()), (2, Some((SERVER(), 20))));
+}
+
+#[test]
 fn an_answer_from_before_a_reset_or_of_another_store_is_asked_for_again() {
     let table = table();
     assert!(matches!(land(&table, 9, 1, 9), Landing::TooOld));

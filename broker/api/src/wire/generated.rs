@@ -203,8 +203,11 @@ pub struct FetchRequest {
     /// At most 256.
     #[prost(bytes = "vec", repeated, tag = "1")]
     pub key: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// Nobody uses them yet: dormant ones are not read.
+    #[prost(bool, tag = "2")]
+    pub ahead: bool,
 }
-/// The sessions that exist; a key without a session will never have one.
+/// The sessions that exist; a key without a session that is not dormant either will never have one.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FetchAnswer {
     /// The store's id.
@@ -216,6 +219,9 @@ pub struct FetchAnswer {
     /// In any order.
     #[prost(message, repeated, tag = "3")]
     pub session: ::prost::alloc::vec::Vec<Session>,
+    /// Live ones that were asked for ahead: to be asked for when they are used.
+    #[prost(bytes = "vec", repeated, tag = "4")]
+    pub dormant: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
 }
 /// A hand-over to spend.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -363,6 +369,13 @@ pub struct EndedEvent {
     #[prost(enumeration = "EndReason", tag = "2")]
     pub reason: i32,
 }
+/// One session lives, but its tokens have ended while nobody used it: it is to be asked for when it is used.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DormantEvent {
+    /// Its key.
+    #[prost(bytes = "vec", tag = "1")]
+    pub key: ::prost::alloc::vec::Vec<u8>,
+}
 /// One step of the log, or a heartbeat.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchEvent {
@@ -370,7 +383,7 @@ pub struct WatchEvent {
     #[prost(uint64, tag = "1")]
     pub version: u64,
     /// Empty: a heartbeat.
-    #[prost(oneof = "watch_event::Event", tags = "2, 3, 4")]
+    #[prost(oneof = "watch_event::Event", tags = "2, 3, 4, 5")]
     pub event: ::core::option::Option<watch_event::Event>,
 }
 /// Nested message and enum types in `WatchEvent`.
@@ -387,6 +400,9 @@ pub mod watch_event {
         /// A session has a newer version.
         #[prost(message, tag = "4")]
         Changed(super::Session),
+        /// A session is not to be believed before it was asked for again.
+        #[prost(message, tag = "5")]
+        Dormant(super::DormantEvent),
     }
 }
 /// Whose tokens.
