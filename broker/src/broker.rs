@@ -25,7 +25,7 @@ use crate::queue::{Queue, Refusal};
 use crate::reader::{self, READS, Read};
 use crate::records::calls::PUSHES;
 use crate::refresher::Refresher;
-use crate::service::BrokerService;
+use crate::service::{BrokerService, LISTINGS};
 use crate::state::Shared;
 use crate::storage::{Embedded, OpenError, Storage};
 use crate::vault::Vault;
@@ -155,7 +155,9 @@ impl Broker {
         let reader = spawn("broker-reader", move || reader::run(&known, &storage, &asked))?;
         let pushes = Arc::new(Semaphore::new(PUSHES));
         let refresher = Arc::default();
-        let service = BrokerService { shared, writes, reads, refresher, pushes, stop: CancellationToken::new() };
+        let listings = Arc::new(Semaphore::new(LISTINGS));
+        let stop = CancellationToken::new();
+        let service = BrokerService { shared, writes, reads, refresher, pushes, listings, stop };
         Ok(Self { service, threads: Arc::new(Mutex::new(vec![writer, reader])) })
     }
 

@@ -56,11 +56,12 @@ impl Follower {
 
 /// Follows until `stop`.
 pub(crate) async fn follow(shared: Arc<Shared>, doubts: mpsc::Receiver<Arc<Standing>>, stop: CancellationToken) {
-    // Side by side: the end of a session does not wait for what an export makes doubtful. Nothing is lost with either:
-    // what they judge is judged again by the next one, or closed with its connection.
+    // Side by side: the end of a session waits neither for what an export makes doubtful nor for a provider that takes its
+    // time. Nothing is lost with any of them: what they judge is judged again by the next one, or closed with its connection.
     tokio::select! {
         () = stop.cancelled() => {}
-        () = follow_changes(&shared, doubts) => {}
+        () = follow_changes(&shared) => {}
+        () = follow_doubts(&shared, doubts) => {}
         () = follow_records(&shared) => {}
         () = follow_dormant(&shared) => {}
     }
@@ -74,20 +75,36 @@ async fn follow_records(shared: &Shared) {
     }
 }
 
-/// What lasts uses its session: once that one is dormant, it is asked for. By itself, because its provider may take its time.
+/// What lasts uses its session: once that one is dormant, it is asked for.
 async fn follow_dormant(shared: &Shared) {
-    let mut changes = shared.sessions.changes();
-    loop {
-        match changes.recv().await {
-            Ok(Change::Dormant(key)) => judge_all(shared, shared.registry.of(key)).await,
-            Ok(Change::Ended(_) | Change::Changed(_) | Change::Reset | Change::Stale | Change::Records) => {}
-            Err(RecvError::Lagged(_)) => judge_all(shared, shared.registry.all()).await,
-            Err(RecvError::Closed) => return,
+    let dormant = stream::unfold(shared.sessions.changes(), async |mut changes| {
+        loop {
+            match changes.recv().await {
+                Ok(Change::Dormant(key)) => return Some((shared.registry.of(key), changes)),
+                Ok(Change::Ended(_) | Change::Changed(_) | Change::Reset | Change::Stale | Change::Records) => {}
+                Err(RecvError::Lagged(_)) => return Some((shared.registry.all(), changes)),
+                Err(RecvError::Closed) => return None,
+            }
         }
-    }
+    });
+    let judge = async |standing: Arc<Standing>| {
+        let presented = present(shared, &standing).await;
+        // That nobody can say just now takes no permission away: an end or a change is told when it comes, and so is a
+        // broker that has been silent for too long.
+        if !matches!(presented, Presented::Unavailable) {
+            decide(shared, &standing, &presented);
+        }
+    };
+    dormant.flat_map(stream::iter).for_each_concurrent(AT_ONCE, judge).await;
 }
 
-async fn follow_changes(shared: &Shared, mut doubts: mpsc::Receiver<Arc<Standing>>) {
+/// Exchanges that could not wait for their session themselves.
+async fn follow_doubts(shared: &Shared, mut doubts: mpsc::Receiver<Arc<Standing>>) {
+    let doubts = stream::poll_fn(|cx| doubts.poll_recv(cx));
+    doubts.for_each_concurrent(AT_ONCE, async |standing| judge(shared, &standing).await).await;
+}
+
+async fn follow_changes(shared: &Shared) {
     let mut changes = shared.sessions.changes();
     let mut time = tokio::time::interval(TIME_PASSES);
     time.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -104,10 +121,6 @@ async fn follow_changes(shared: &Shared, mut doubts: mpsc::Receiver<Arc<Standing
             },
             () = shared.follower.generation.notified() => judge_all(shared, shared.registry.all()).await,
             _ = time.tick() => judge_what_is_at_hand(shared),
-            doubt = doubts.recv() => match doubt {
-                Some(standing) => judge_all(shared, vec![standing]).await,
-                None => return,
-            },
         }
     }
 }
@@ -144,15 +157,24 @@ fn reading_records(shared: &Shared) -> Vec<Arc<Standing>> {
 async fn judge_all(shared: &Shared, standings: Vec<Arc<Standing>>) {
     stream::iter(standings)
         .for_each_concurrent(AT_ONCE, async |standing| {
-            let presented = match standing.session {
-                None => Presented::Anonymous,
-                Some(key) => shared.present(key, shared.now()).await,
-            };
-            decide(shared, &standing, &presented);
+            judge(shared, &standing).await;
             // A policy may look at a hundred thousand records: others have their turn in between.
             tokio::task::yield_now().await;
         })
         .await;
+}
+
+async fn judge(shared: &Shared, standing: &Standing) {
+    let presented = present(shared, standing).await;
+    decide(shared, standing, &presented);
+}
+
+/// Who an exchange lasts for, asked for where that is not at hand.
+async fn present(shared: &Shared, standing: &Standing) -> Presented {
+    match standing.session {
+        None => Presented::Anonymous,
+        Some(key) => shared.present(key, shared.now()).await,
+    }
 }
 
 /// Judges everything that lasts, without waiting: ends that the follower is told of must not wait behind it.

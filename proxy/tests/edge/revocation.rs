@@ -1,3 +1,4 @@
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -109,6 +110,30 @@ async fn an_open_stream_asks_for_its_session_once_that_is_dormant() {
     stays_open(&mut socket, "socket").await;
     world.sessions.doze(session(key, "alice@elsewhere.test", NOW));
     closes_soon(&mut socket).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dormant_session_that_nobody_can_ask_for_holds_up_no_other_and_loses_nothing_but_by_its_end() {
+    let routes = ROUTES.replace(
+        "name: wiki, from: https://wiki.test, to: http://UP, allow_any_authenticated_user: true",
+        "name: wiki, from: https://wiki.test, to: http://UP, allowed_domains: [corp.test]",
+    );
+    let world = World::with(&routes, "").await;
+    let (slow, cookie) = world.sign_in("wiki.test");
+    let mut waiting = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;
+    let (other, cookie) = world.sign_in("wiki.test");
+    let mut socket = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;
+    world.sessions.slow.lock().unwrap().insert(slow);
+    world.sessions.doze(session(slow, "alice@elsewhere.test", NOW));
+    world.sessions.away.store(true, Ordering::SeqCst);
+    world.sessions.doze(session(other, "alice@elsewhere.test", NOW));
+    stays_open(&mut socket, "nobody says anything against it").await;
+    world.sessions.away.store(false, Ordering::SeqCst);
+    world.sessions.doze(session(other, "alice@elsewhere.test", NOW));
+    closes_soon(&mut socket).await;
+    stays_open(&mut waiting, "its provider takes its time").await;
+    world.sessions.end_now(&slow);
+    closes_soon(&mut waiting).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

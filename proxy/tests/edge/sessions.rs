@@ -22,6 +22,10 @@ pub(crate) struct FakeSessions {
     pub(crate) stale: AtomicBool,
     /// Those that are not at hand before they are fetched.
     dormant: Mutex<HashSet<SessionKey>>,
+    /// Those whose fetch is never answered: their provider takes its time.
+    pub(crate) slow: Mutex<HashSet<SessionKey>>,
+    /// Whether nobody answers a fetch.
+    pub(crate) away: AtomicBool,
     /// What was made of which; `None`: the broker is away.
     pub(crate) derived: Mutex<Option<HashMap<SessionKey, Vec<DerivedSession>>>>,
     records: Mutex<Option<Arc<Records>>>,
@@ -36,6 +40,8 @@ impl Default for FakeSessions {
             redeemed: Mutex::default(),
             stale: AtomicBool::new(false),
             dormant: Mutex::default(),
+            slow: Mutex::default(),
+            away: AtomicBool::new(false),
             derived: Mutex::new(Some(HashMap::new())),
             records: Mutex::default(),
             epoch: AtomicU64::new(0),
@@ -104,6 +110,12 @@ impl Sessions for FakeSessions {
     }
 
     async fn fetch(&self, key: &SessionKey) -> Resolved {
+        if self.slow.lock().unwrap().contains(key) {
+            std::future::pending::<()>().await;
+        }
+        if self.away.load(Ordering::SeqCst) {
+            return Resolved::Missing;
+        }
         self.dormant.lock().unwrap().remove(key);
         self.resolve(key, Timestamp::EPOCH)
     }
