@@ -83,9 +83,7 @@ impl<S: Sessions> Authn<S> {
                     // Cancel-safe: either end is the connection's.
                     tokio::select! {
                         () = connection(authn, stream, stop) => {}
-                        () = disowned(tls, chain) => {
-                            tracing::warn!("connection of a service cut: the key of its certificate is gone");
-                        }
+                        () = disowned(tls, chain) => {}
                     }
                 }
                 drop(permit);

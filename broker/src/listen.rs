@@ -159,7 +159,6 @@ impl Belief {
         if let Self::Until(disowned) = self
             && disowned.as_mut().poll(cx).is_ready()
         {
-            tracing::warn!("connection of a service cut: the key of its certificate is gone");
             *self = Self::Lost;
         }
         match self {

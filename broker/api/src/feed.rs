@@ -96,7 +96,8 @@ impl Feed {
         Self { stream, renewal }
     }
 
-    /// The next event; `None`: the broker closed the stream, or this service speaks by other settings now. A caller that drops this future loses nothing.
+    /// The next event; `None`: the broker closed the stream, or this service speaks by other settings now. A caller that
+    /// drops this future loses nothing.
     ///
     /// # Errors
     /// [`BrokerError`]; the stream is over.

@@ -44,14 +44,15 @@ impl fmt::Debug for ServerTls {
     }
 }
 
-/// Ends once the newest settings do not believe whoever came in with this chain: its key is gone from the ring. Never,
-/// while nothing changes or it is believed. `settings` is as it was seen before the handshake, so that no change is
+/// Ends, and says so, once the newest settings do not believe whoever came in with this chain: its key is gone from the
+/// ring. Never, while nothing changes or it is believed. `settings` is as it was seen before the handshake, so that no change is
 /// missed.
 pub async fn disowned(mut settings: watch::Receiver<Arc<ServerTls>>, chain: Vec<CertificateDer<'static>>) {
     while settings.changed().await.is_ok() {
         let newest = Arc::clone(&settings.borrow_and_update());
         // By the machine's clock, as the library judged it in the handshake.
         if !newest.believes(&chain, SystemClock.now()) {
+            tracing::warn!("connection of a service cut: the key of its certificate is gone");
             return;
         }
     }
