@@ -31,6 +31,16 @@ use store::Store;
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
 const AUTH: &str = "auth.corp.test";
 const WIKI: &str = "wiki.corp.test";
+/// What a browser says of a form of our own page.
+const SAME_ORIGIN: (&str, &str) = ("origin", "https://auth.corp.test");
+/// What it says of everybody else's, or nothing.
+const FOREIGN: [&[(&str, &str)]; 5] = [
+    &[("origin", "https://evil.test")],
+    &[("origin", "null")],
+    &[("origin", "https://auth.corp.test:8443")],
+    &[("sec-fetch-site", "cross-site")],
+    &[],
+];
 
 /// The service, two providers, and what they share.
 struct House {

@@ -8,7 +8,7 @@ use portcullis_identity::{Needs, ProviderName};
 use portcullis_keys::{KeyRing, SystemRandom};
 
 use super::provider::Fault;
-use super::{AUTH, House, NOW};
+use super::{AUTH, FOREIGN, House, NOW, SAME_ORIGIN};
 
 #[tokio::test]
 async fn a_sign_in_ends_on_the_host_that_asked_with_a_session_of_its_own() {
@@ -261,13 +261,11 @@ async fn a_local_program_gets_its_credential_after_a_click_on_our_own_page() {
     assert!(action.starts_with("/.portcullis/sign_in?r="));
 
     // Another site's form is asked as well, and so is one that does not say where it comes from.
-    for headers in
-        [&[("origin", "https://evil.test")][..], &[("origin", "null")], &[("sec-fetch-site", "cross-site")], &[]]
-    {
+    for headers in FOREIGN {
         let got = browser.send("POST", &action, headers).await;
         assert_eq!((got.status(), got.is_redirect()), (200, false), "{headers:?}");
     }
-    let clicked = [("origin", "https://auth.corp.test")];
+    let clicked = [SAME_ORIGIN];
     let got = browser.send("POST", &action, &clicked).await;
     assert_eq!(got.status(), 303);
     let sent = got.location();

@@ -7,10 +7,9 @@ use portcullis_keys::SystemRandom;
 use serde_json::json;
 
 use super::browser::{Browser, path};
-use super::{AUTH, House, NOW, WIKI};
+use super::{AUTH, FOREIGN, House, NOW, SAME_ORIGIN, WIKI};
 
 const PATH: &str = "/.portcullis/sign_out";
-const SAME_ORIGIN: (&str, &str) = ("origin", "https://auth.corp.test");
 
 async fn signed_in(house: &House) -> (Browser, SessionKey) {
     let (mut browser, bind) = (house.browser(), Bind::random(&SystemRandom));
@@ -36,14 +35,7 @@ async fn signing_out_takes_a_question_and_an_answer_from_our_own_page() {
     assert!(question.status() == 200 && question.body().contains("alice@corp.test"));
     assert_eq!(house.store.keys(), [key], "a GET ends nothing");
 
-    let foreign: [&[(&str, &str)]; 5] = [
-        &[("origin", "https://evil.test")],
-        &[("origin", "null")],
-        &[("origin", "https://auth.corp.test:8443")],
-        &[("sec-fetch-site", "cross-site")],
-        &[],
-    ];
-    for headers in foreign {
+    for headers in FOREIGN {
         let nothing = browser.send("POST", PATH, headers).await;
         assert!(!nothing.is_redirect() && house.store.keys() == [key], "{headers:?}");
         assert!(browser.session_cookie().is_some());

@@ -7,11 +7,10 @@ use portcullis_keys::{CredentialKind, Handle, SystemRandom};
 use serde_json::{Value, json};
 
 use super::browser::Browser;
-use super::{AUTH, House, WIKI};
+use super::{AUTH, FOREIGN, House, SAME_ORIGIN, WIKI};
 use crate::Sessions as _;
 
 const PATH: &str = "/.portcullis/user";
-const SAME_ORIGIN: (&str, &str) = ("origin", "https://auth.corp.test");
 
 /// Somebody with a browser, and a program that they let in.
 struct Person {
@@ -51,14 +50,7 @@ async fn a_program_is_ended_by_a_form_of_our_own_page() {
     assert_eq!(alice.listed().await[0]["session"], json!(program.to_string()));
     let page = alice.browser.get(PATH).await;
     assert!(page.body().contains(&format!("action=\"{}\"", end(program))), "{}", page.body());
-    let foreign: [&[(&str, &str)]; 5] = [
-        &[("origin", "https://evil.test")],
-        &[("origin", "null")],
-        &[("origin", "https://auth.corp.test:8443")],
-        &[("sec-fetch-site", "cross-site")],
-        &[],
-    ];
-    for headers in foreign {
+    for headers in FOREIGN {
         let shown = alice.browser.send("POST", &end(program), headers).await;
         assert_eq!((shown.status(), shown.is_redirect()), (200, false), "{headers:?}");
         assert!(house.store.ended().is_empty(), "{headers:?}");

@@ -26,6 +26,14 @@ pub(crate) async fn stays_open(stream: &mut Tls, whose: &str) {
     assert!(read.is_err(), "{whose} closed or spoke: {read:?}");
 }
 
+/// The routes, of which the wiki is for people of corp.test alone.
+fn for_one_domain() -> String {
+    ROUTES.replace(
+        "name: wiki, from: https://wiki.test, to: http://UP, allow_any_authenticated_user: true",
+        "name: wiki, from: https://wiki.test, to: http://UP, allowed_domains: [corp.test]",
+    )
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ended_session_closes_its_silent_streams_and_nobody_elses() {
     let world = World::start().await;
@@ -73,10 +81,7 @@ async fn no_byte_passes_after_the_end_in_either_direction() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_claims_or_policy_is_judged_and_what_is_still_allowed_stays() {
-    let routes = ROUTES.replace(
-        "name: wiki, from: https://wiki.test, to: http://UP, allow_any_authenticated_user: true",
-        "name: wiki, from: https://wiki.test, to: http://UP, allowed_domains: [corp.test]",
-    );
+    let routes = for_one_domain();
     let world = World::with(&routes, "").await;
     let (key, cookie) = world.sign_in("wiki.test");
     let mut socket = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;
@@ -99,11 +104,7 @@ async fn a_change_of_claims_or_policy_is_judged_and_what_is_still_allowed_stays(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_stream_asks_for_its_session_once_that_is_dormant() {
-    let routes = ROUTES.replace(
-        "name: wiki, from: https://wiki.test, to: http://UP, allow_any_authenticated_user: true",
-        "name: wiki, from: https://wiki.test, to: http://UP, allowed_domains: [corp.test]",
-    );
-    let world = World::with(&routes, "").await;
+    let world = World::with(&for_one_domain(), "").await;
     let (key, cookie) = world.sign_in("wiki.test");
     let mut socket = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;
     world.sessions.doze(session(key, "alice@corp.test", NOW));
@@ -114,11 +115,7 @@ async fn an_open_stream_asks_for_its_session_once_that_is_dormant() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dormant_session_that_nobody_can_ask_for_holds_up_no_other_and_loses_nothing_but_by_its_end() {
-    let routes = ROUTES.replace(
-        "name: wiki, from: https://wiki.test, to: http://UP, allow_any_authenticated_user: true",
-        "name: wiki, from: https://wiki.test, to: http://UP, allowed_domains: [corp.test]",
-    );
-    let world = World::with(&routes, "").await;
+    let world = World::with(&for_one_domain(), "").await;
     let (slow, cookie) = world.sign_in("wiki.test");
     let mut waiting = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;
     let (other, cookie) = world.sign_in("wiki.test");
