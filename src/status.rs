@@ -72,15 +72,18 @@ pub(crate) fn text(status: &Value) -> String {
 
 /// The list of `portcullis sessions list`.
 pub(crate) fn sessions(list: &Value) -> String {
-    let mut text =
-        format!("{:<18}{:<24}{:<14}{:<24}{:<24}made of\n", "session", "user", "provider", "last used", "expires");
+    let mut text = format!(
+        "{:<18}{:<24}{:<14}{:<24}{:<24}{:<18}for\n",
+        "session", "user", "provider", "last used", "expires", "made of"
+    );
     for session in list.as_array().into_iter().flatten() {
         let field = |name: &str| session.get(name).map(|value| printable(&show(value))).unwrap_or_default();
         let (used, expires) = (instant(session.get("last_used")), instant(session.get("expires_at")));
-        // What a program has was made of the session of a browser.
-        let parent = session.get("parent").and_then(Value::as_str).unwrap_or_default();
+        // What a program has was made of the session of a browser, for one host.
+        let of_program = |name: &str| session.get(name).and_then(Value::as_str).map(printable).unwrap_or_default();
+        let (parent, host) = (of_program("parent"), of_program("host"));
         let (session, user, provider) = (field("session"), field("user"), field("provider"));
-        let line = format!("{session:<18}{user:<24}{provider:<14}{used:<24}{expires:<24}{parent}");
+        let line = format!("{session:<18}{user:<24}{provider:<14}{used:<24}{expires:<24}{parent:<18}{host}");
         text.push_str(line.trim_end());
         text.push('\n');
     }

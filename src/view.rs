@@ -80,13 +80,14 @@ impl House {
 }
 
 fn session(session: &SessionSummary) -> Value {
-    let SessionSummary { key, principal, provider, parent, authenticated_at, last_used, expires_at } = session;
+    let SessionSummary { key, principal, provider, parent, host, authenticated_at, last_used, expires_at } = session;
     json!({
         "session": key.to_string(),
         "user": &*principal.subject,
         "issuer": &*principal.issuer,
         "provider": provider.as_str(),
         "parent": parent.map(|parent| parent.to_string()),
+        "host": host.as_deref(),
         "authenticated_at": authenticated_at.unix_seconds(),
         "last_used": last_used.unix_seconds(),
         "expires_at": expires_at.unix_seconds(),

@@ -25,7 +25,7 @@ use crate::queue::{Queue, Refusal};
 use crate::reader::{self, READS, Read};
 use crate::records::calls::PUSHES;
 use crate::refresher::Refresher;
-use crate::service::{BrokerService, LISTINGS};
+use crate::service::BrokerService;
 use crate::state::Shared;
 use crate::storage::{Embedded, OpenError, Storage};
 use crate::vault::Vault;
@@ -89,6 +89,8 @@ pub struct SessionSummary {
     pub provider: ProviderName,
     /// The session that it was made of, for a program.
     pub parent: Option<SessionKey>,
+    /// The one host that it is for, if it was made of another one and that is known.
+    pub host: Option<Arc<str>>,
     /// Since when.
     pub authenticated_at: Timestamp,
     /// The last use that the broker knows of.
@@ -155,9 +157,8 @@ impl Broker {
         let reader = spawn("broker-reader", move || reader::run(&known, &storage, &asked))?;
         let pushes = Arc::new(Semaphore::new(PUSHES));
         let refresher = Arc::default();
-        let listings = Arc::new(Semaphore::new(LISTINGS));
         let stop = CancellationToken::new();
-        let service = BrokerService { shared, writes, reads, refresher, pushes, listings, stop };
+        let service = BrokerService { shared, writes, reads, refresher, pushes, stop };
         Ok(Self { service, threads: Arc::new(Mutex::new(vec![writer, reader])) })
     }
 
@@ -260,14 +261,18 @@ impl Broker {
         let mut sessions: Vec<SessionSummary> = known
             .index
             .iter()
-            .map(|(key, entry)| SessionSummary {
-                key: *key,
-                principal: entry.principal.clone(),
-                provider: entry.provider.clone(),
-                parent: known.index.families().parent(key),
-                authenticated_at: entry.authenticated_at,
-                last_used: entry.last_used,
-                expires_at: entry.expires_at,
+            .map(|(key, entry)| {
+                let made = known.index.families().made(key);
+                SessionSummary {
+                    key: *key,
+                    principal: entry.principal.clone(),
+                    provider: entry.provider.clone(),
+                    parent: made.map(|made| made.parent),
+                    host: made.and_then(|made| made.host.clone()),
+                    authenticated_at: entry.authenticated_at,
+                    last_used: entry.last_used,
+                    expires_at: entry.expires_at,
+                }
             })
             .collect();
         sessions.sort_unstable_by_key(|session| std::cmp::Reverse(session.last_used));

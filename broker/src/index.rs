@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use families::Families;
+pub(crate) use families::{Families, Made};
 use portcullis_broker_api::wire::{WireError, generated as proto};
 use portcullis_broker_api::{EndSelector, NewSession, wire};
 use portcullis_identity::{Pool, Principal, ProviderName, SessionKey, Timestamp};
@@ -158,10 +158,10 @@ impl Index {
         }
     }
 
-    /// A session that was made of `parent`.
-    pub(crate) fn insert_derived(&mut self, key: SessionKey, parent: SessionKey, entry: Entry) {
+    /// A session that was made of another one.
+    pub(crate) fn insert_derived(&mut self, key: SessionKey, made: Made, entry: Entry) {
         self.insert(key, entry);
-        self.families.join(key, parent);
+        self.families.join(key, made);
     }
 
     /// Once every session of the store is here: those whose parent is not are over.
@@ -251,6 +251,19 @@ impl Index {
     /// Which sessions were made of which.
     pub(crate) const fn families(&self) -> &Families {
         &self.families
+    }
+
+    /// The live sessions that were made of a live one, the oldest first, each with its last use. A family has a bound, so
+    /// has this.
+    pub(crate) fn derived(&self, parent: &SessionKey, now: Timestamp) -> Vec<(SessionKey, &Made, Timestamp)> {
+        if self.live(parent, now).is_none() {
+            return Vec::new();
+        }
+        let family = self.families.derived(parent).into_iter();
+        let live = |key| Some((key, self.families.made(&key)?, self.live(&key, now)?.last_used));
+        let mut derived: Vec<_> = family.filter_map(live).collect();
+        derived.sort_by_key(|(_, made, _)| made.at);
+        derived
     }
 
     /// Up to `most` hand-over ids that need not be remembered any more.

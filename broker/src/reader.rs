@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 
 use portcullis_broker_api::wire::generated as proto;
 use portcullis_broker_api::{Tokens, UpstreamTokens};
-use portcullis_identity::{SessionKey, Timestamp};
+use portcullis_identity::SessionKey;
 use portcullis_keys::{KeyId, SealKeys};
 
 use crate::queue::{Refusal, Reply, answer, store_failed};
@@ -21,8 +21,6 @@ pub(crate) const READS: usize = 4096;
 pub(crate) enum Read {
     /// Sessions at the store's head.
     Fetch { keys: Vec<SessionKey>, ahead: Ahead, reply: Reply<proto::FetchAnswer> },
-    /// The live sessions that were made of one.
-    Derived { parent: SessionKey, reply: Reply<Vec<proto::DerivedSession>> },
     /// The tokens of one session.
     Tokens { key: SessionKey, reply: Reply<UpstreamTokens> },
     /// A key that some record is sealed with and these keys do not hold.
@@ -45,7 +43,6 @@ pub(crate) fn run(shared: &Shared, storage: &Arc<dyn Storage>, reads: &Receiver<
     for read in reads {
         match read {
             Read::Fetch { keys, ahead, reply } => answer(reply, fetch(shared, &**storage, &keys, ahead)),
-            Read::Derived { parent, reply } => answer(reply, derived(shared, &**storage, &parent)),
             Read::Tokens { key, reply } => answer(reply, tokens(shared, &**storage, &key)),
             Read::Needed { keys, reply } => answer(reply, needed(&**storage, &keys)),
             Read::Close => return,
@@ -81,45 +78,13 @@ pub(crate) fn session(
     storage: &dyn Storage,
     key: &SessionKey,
 ) -> Result<Option<proto::Session>, Refusal> {
-    let found = stored_session(shared, storage, key)?;
-    Ok(found.map(|(stored, last_used)| proto::Session { last_used: last_used.unix_millis(), ..stored }))
-}
-
-/// The session as it was stored, and its last use; `None`: it is over, and stays so.
-fn stored_session(
-    shared: &Shared,
-    storage: &dyn Storage,
-    key: &SessionKey,
-) -> Result<Option<(proto::Session, Timestamp)>, Refusal> {
     let now = shared.clock.now();
     let Some(last_used) = shared.known().index.live(key, now).map(|entry| entry.last_used) else { return Ok(None) };
     let stored = storage.get(Kind::Session, key.as_bytes()).map_err(|error| store_failed(&error))?;
     // Ended since the index was asked.
     let Some(stored) = stored else { return Ok(None) };
     let session = shared.vault.open_session(key, &stored.value).map_err(|error| unopened(&error))?;
-    Ok(Some((proto::Session { version: stored.version, ..session }, last_used)))
-}
-
-/// What was made of a live session. A family has a bound, so has this.
-fn derived(shared: &Shared, storage: &dyn Storage, parent: &SessionKey) -> Result<Vec<proto::DerivedSession>, Refusal> {
-    let keys = {
-        let known = shared.known();
-        let live = known.index.live(parent, shared.clock.now());
-        live.map(|_| known.index.families().derived(parent)).unwrap_or_default()
-    };
-    let mut derived = Vec::with_capacity(keys.len());
-    for key in keys {
-        let Some((stored, last_used)) = stored_session(shared, storage, &key)? else { continue };
-        derived.push(proto::DerivedSession {
-            key: stored.key,
-            host: stored.host,
-            // Uses are records of their own: the session's own instant is that of its making.
-            made_at: stored.last_used,
-            last_used: last_used.unix_millis(),
-        });
-    }
-    derived.sort_by_key(|session| session.made_at);
-    Ok(derived)
+    Ok(Some(proto::Session { version: stored.version, last_used: last_used.unix_millis(), ..session }))
 }
 
 fn tokens(shared: &Shared, storage: &dyn Storage, key: &SessionKey) -> Result<UpstreamTokens, Refusal> {

@@ -27,9 +27,6 @@ use crate::writer::{Command, Hints};
 
 /// The most sessions of one fetch.
 const FETCH_BATCH: usize = 256;
-/// The most listings of what was made of a session at a time: each reads up to a whole family, on the thread that serves
-/// everybody's fetches, and anybody who is signed in may ask.
-pub(crate) const LISTINGS: usize = 4;
 /// The most uses of one report.
 const TOUCH_BATCH: usize = 4096;
 
@@ -43,8 +40,6 @@ pub(crate) struct BrokerService {
     pub(crate) refresher: Arc<ArcSwapOption<Core>>,
     /// Whose turn it is to push records.
     pub(crate) pushes: Arc<Semaphore>,
-    /// Whose turn it is to list what was made of a session.
-    pub(crate) listings: Arc<Semaphore>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -82,10 +77,15 @@ impl broker_server::Broker for BrokerService {
     async fn list_derived(&self, request: Request<proto::ListDerivedRequest>) -> Answer<proto::ListDerivedAnswer> {
         let proto::ListDerivedRequest { parent } = request.into_inner();
         let parent = wire::key(&parent).map_err(|error| self.malformed(&error))?;
-        // Not waited for: the page says that nobody can say just now.
-        let _turn = self.listings.try_acquire().map_err(|_none_left| self.refused(Refusal::Busy))?;
-        let derived = self.reads.ask(|reply| Read::Derived { parent, reply }).await;
-        Ok(Response::new(proto::ListDerivedAnswer { derived: derived.map_err(|refusal| self.refused(refusal))? }))
+        let known = self.shared.known();
+        let derived = known.index.derived(&parent, self.shared.clock.now()).into_iter();
+        let derived = derived.map(|(key, made, last_used)| proto::DerivedSession {
+            key: key.as_bytes().to_vec(),
+            host: made.host.as_deref().map(str::to_owned),
+            made_at: made.at.unix_millis(),
+            last_used: last_used.unix_millis(),
+        });
+        Ok(Response::new(proto::ListDerivedAnswer { derived: derived.collect() }))
     }
 
     async fn fetch(&self, request: Request<proto::FetchRequest>) -> Answer<proto::FetchAnswer> {

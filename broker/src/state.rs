@@ -6,7 +6,7 @@ use portcullis_broker_api::ServerId;
 use portcullis_identity::Clock;
 use tokio::sync::watch;
 
-use crate::index::{Entry, Index};
+use crate::index::{Entry, Index, Made};
 use crate::log::Ring;
 use crate::metrics::Metrics;
 use crate::records::RecordIndex;
@@ -107,9 +107,10 @@ fn load_index(storage: &dyn Storage, vault: &Vault) -> Result<Index, OpenError> 
         let key = session_key(id, Kind::Session)?;
         let message = vault.open_session(&key, &stored.value)?;
         let parent = message.parent.as_deref().map(|parent| session_key(parent, Kind::Session)).transpose()?;
+        let made = parent.map(|parent| Made::of(parent, &message));
         let entry = Entry::of_stored(message).map_err(|_| malformed(Kind::Session))?;
-        match parent {
-            Some(parent) => index.insert_derived(key, parent, entry),
+        match made {
+            Some(made) => index.insert_derived(key, made, entry),
             None => index.insert(key, entry),
         }
         Ok(())

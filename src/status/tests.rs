@@ -52,9 +52,17 @@ fn a_refused_file_a_degradation_or_draining_is_not_well() {
 
 #[test]
 fn what_a_program_has_is_told_from_what_it_was_made_of() {
-    let session = |name: &str, parent: Value| json!({ "session": name, "user": "kim", "provider": "corp", "last_used": 0, "expires_at": 9, "parent": parent });
-    let text = sessions(&json!([session("aa11", json!(null)), session("bb22", json!("aa11"))]));
+    let session = |name: &str, parent: Value, host: Value| json!({ "session": name, "user": "kim", "provider": "corp", "last_used": 0, "expires_at": 9, "parent": parent, "host": host });
+    let null = || json!(null);
+    let list = [
+        session("aa11", null(), null()),
+        session("bb22", json!("aa11"), json!("wiki.corp.test")),
+        session("cc33", json!("aa11"), null()),
+    ];
+    let text = sessions(&json!(list));
     let lines: Vec<&str> = text.lines().collect();
-    assert!(lines[0].ends_with("made of") && lines[1].starts_with("aa11") && !lines[1].ends_with("aa11"), "{text}");
-    assert!(lines[2].starts_with("bb22") && lines[2].ends_with("aa11"), "{text}");
+    assert!(lines[0].ends_with("made of           for"), "{text}");
+    assert!(lines[1].starts_with("aa11") && lines[1].ends_with('Z'), "{text}");
+    assert!(lines[2].starts_with("bb22") && lines[2].ends_with("aa11              wiki.corp.test"), "{text}");
+    assert!(lines[3].starts_with("cc33") && lines[3].ends_with("aa11"), "{text}");
 }

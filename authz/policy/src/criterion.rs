@@ -85,8 +85,8 @@ pub(crate) type Finding = (Ternary, Reason);
 
 impl Criterion {
     /// Criteria about the subject, which most policies consist of, are told apart in the loop over them, which every
-    /// decision runs; what one of them needs more than a comparison is apart, and so is the rest, so that the loop keeps
-    /// nothing that only some of them need.
+    /// decision runs; what one of them needs more than a comparison is apart, so that the loop keeps nothing that only some
+    /// of them need.
     #[inline]
     pub(crate) fn find(&self, facts: &Facts<'_>) -> Finding {
         match (self, facts.subject) {

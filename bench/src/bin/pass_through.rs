@@ -1,5 +1,5 @@
 //! The yardstick's baseline: the least a proxy on the same engine can do. Same Pingora, same allocator, same TLS
-//! provider, same listener buffers, no decision. `pass_through LISTEN CERT KEY ORIGIN [PLAIN SOCKET UNARY]`:
+//! provider, same listener buffers and windows, no decision. `pass_through LISTEN CERT KEY ORIGIN [PLAIN SOCKET UNARY]`:
 //! it listens for TLS, and with the last three in the clear too, with upstreams of their own for WebSockets and gRPC.
 
 use std::sync::Arc;
@@ -8,8 +8,13 @@ use async_trait::async_trait;
 use pingora::prelude::{HttpPeer, Server};
 use pingora_core::listeners::tls::TlsSettings;
 use pingora_core::modules::http::HttpModules;
+use pingora_core::protocols::http::v2::server::default_h2_options;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
+
+/// Bytes that a client may send ahead over HTTP/2: of a body, and of all bodies of a connection.
+const H2_STREAM_WINDOW: u32 = 128 * 1024;
+const H2_CONNECTION_WINDOW: u32 = 512 * 1024;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -66,6 +71,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut app = PassThrough { origin: peer(origin), socket: peer(socket), unary: peer(unary) };
     app.unary.options.set_http_version(2, 2);
     let mut service = http_proxy_service(&Arc::clone(&server.configuration), app);
+    let mut h2 = default_h2_options();
+    h2.initial_window_size(H2_STREAM_WINDOW);
+    h2.initial_connection_window_size(H2_CONNECTION_WINDOW);
+    service.app_logic_mut().ok_or("the service has no application")?.h2_options = Some(h2);
     let mut tls = TlsSettings::intermediate(certificate, key)?;
     tls.enable_h2();
     service.add_tls_with_settings(listen, None, tls);

@@ -1,25 +1,46 @@
 //! Which sessions were made of which: all of a family come of one sign-in, and end with it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
+use portcullis_broker_api::wire::generated as proto;
 use portcullis_identity::{SessionKey, Timestamp};
 
 /// The most live sessions that are made of one; the oldest gives way to a further one.
 pub(crate) const MAX_DERIVED: usize = 32;
 
+/// How a session was made of another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Made {
+    /// The session that it was made of.
+    pub(crate) parent: SessionKey,
+    /// The one host that it is for; `None`: nobody wrote that down then.
+    pub(crate) host: Option<Arc<str>>,
+    /// When.
+    pub(crate) at: Timestamp,
+}
+
+impl Made {
+    /// As the stored session says it. Uses are records of their own: the session's own instant is that of its making.
+    pub(crate) fn of(parent: SessionKey, stored: &proto::Session) -> Self {
+        let host = stored.host.as_deref().map(Arc::from);
+        Self { parent, host, at: Timestamp::from_unix_millis(stored.last_used) }
+    }
+}
+
 /// The families. Most sessions have none, and take no room here.
 #[derive(Debug, Default)]
 pub(crate) struct Families {
-    parents: HashMap<SessionKey, SessionKey>,
+    made: HashMap<SessionKey, Made>,
     derived: HashMap<SessionKey, Vec<SessionKey>>,
     /// Those whose parent is over, or that gave way: they are over too, and still to be ended in the store.
     orphans: BTreeSet<SessionKey>,
 }
 
 impl Families {
-    pub(super) fn join(&mut self, key: SessionKey, parent: SessionKey) {
-        self.parents.insert(key, parent);
-        let family = self.derived.entry(parent).or_default();
+    pub(super) fn join(&mut self, key: SessionKey, made: Made) {
+        let family = self.derived.entry(made.parent).or_default();
+        self.made.insert(key, made);
         family.push(key);
         let excess = family.len().saturating_sub(MAX_DERIVED);
         self.orphans.extend(family.drain(..excess));
@@ -28,7 +49,7 @@ impl Families {
     /// A session is over.
     pub(super) fn leave(&mut self, key: &SessionKey) {
         self.orphans.remove(key);
-        if let Some(parent) = self.parents.remove(key)
+        if let Some(Made { parent, .. }) = self.made.remove(key)
             && let Some(family) = self.derived.get_mut(&parent)
         {
             family.retain(|other| other != key);
@@ -41,13 +62,18 @@ impl Families {
 
     /// After a start: whose parent is not there any more is over.
     pub(super) fn settle(&mut self, lives: impl Fn(&SessionKey) -> bool) {
-        let over = self.parents.iter().filter(|(_, parent)| !lives(parent)).map(|(key, _)| *key);
+        let over = self.made.iter().filter(|(_, made)| !lives(&made.parent)).map(|(key, _)| *key);
         self.orphans.extend(over);
     }
 
     /// The session that this one was made of.
     pub(crate) fn parent(&self, key: &SessionKey) -> Option<SessionKey> {
-        self.parents.get(key).copied()
+        self.made(key).map(|made| made.parent)
+    }
+
+    /// How the session was made; `None`: by a sign-in.
+    pub(crate) fn made(&self, key: &SessionKey) -> Option<&Made> {
+        self.made.get(key)
     }
 
     /// The sessions that were made of this one.
@@ -62,7 +88,7 @@ impl Families {
 
     /// Uses of sessions, which are uses of what they were made of, too: the latest of each.
     pub(crate) fn uses(&self, uses: Vec<(SessionKey, Timestamp)>) -> Vec<(SessionKey, Timestamp)> {
-        if self.parents.is_empty() {
+        if self.made.is_empty() {
             return uses;
         }
         let mut latest = BTreeMap::new();
@@ -84,11 +110,15 @@ mod tests {
         SessionKey::from_bytes([number; 32])
     }
 
+    fn of(parent: u8) -> Made {
+        Made { parent: key(parent), host: None, at: Timestamp::EPOCH }
+    }
+
     #[test]
     fn a_family_ends_with_its_parent_and_a_child_alone() {
         let mut families = Families::default();
-        (1..4).for_each(|child| families.join(key(child), key(0)));
-        families.join(key(9), key(8));
+        (1..4).for_each(|child| families.join(key(child), of(0)));
+        families.join(key(9), of(8));
         families.leave(&key(2));
         assert_eq!((families.derived(&key(0)), families.orphans().len()), (vec![key(1), key(3)], 0));
         families.leave(&key(0));
@@ -104,9 +134,9 @@ mod tests {
     #[test]
     fn the_oldest_gives_way_to_one_too_many() {
         let mut families = Families::default();
-        (0..MAX_DERIVED).for_each(|_| families.join(key(1), key(0)));
+        (0..MAX_DERIVED).for_each(|_| families.join(key(1), of(0)));
         assert!(families.orphans().is_empty());
-        families.join(key(2), key(0));
+        families.join(key(2), of(0));
         assert_eq!(families.orphans(), &BTreeSet::from([key(1)]));
     }
 
@@ -116,7 +146,7 @@ mod tests {
         let mut families = Families::default();
         let uses = vec![(key(1), at(9)), (key(0), at(5)), (key(7), at(1))];
         assert_eq!(families.uses(uses.clone()), uses);
-        families.join(key(1), key(0));
+        families.join(key(1), of(0));
         assert_eq!(families.uses(uses), [(key(0), at(9)), (key(1), at(9)), (key(7), at(1))]);
     }
 }

@@ -4,7 +4,7 @@ use portcullis_broker_api::wire::generated as proto;
 use portcullis_identity::SessionKey;
 
 use super::{Plan, Planned, Settled, Step, answered, applied, put};
-use crate::index::Entry;
+use crate::index::{Entry, Made};
 use crate::queue::{Refusal, Reply};
 use crate::reader;
 use crate::state::Known;
@@ -66,7 +66,7 @@ impl Derive {
         let Self { key, parent, message, entry, reply } = self;
         let version = outcomes.first().and_then(|outcome| applied(*outcome));
         if version.is_some() {
-            known.index.insert_derived(key, parent, entry);
+            known.index.insert_derived(key, Made::of(parent, &message), entry);
         }
         let made = version.map(|version| proto::Session { version, ..message });
         Settled::Derived { made: Box::new(made.ok_or(Refusal::Exists)), reply }

@@ -65,51 +65,35 @@ async fn finish(writes: &Queue<Command>, mark: (SessionKey, u64), outcome: &Refr
 }
 
 fn outcome_of(answer: Result<Refreshed, RefreshError>, due: &Due) -> RefreshOutcome {
-    let (provider, key) = (due.provider.clone(), due.key);
-    let told = |error: &(dyn std::error::Error + 'static), what: &'static str| {
-        tracing::info!(session.key = %key, provider.name = %provider, error, what, "refresh at the provider failed");
+    let told = |error: &(dyn std::error::Error + 'static), outcome: RefreshOutcome| {
+        let what = match &outcome {
+            RefreshOutcome::Kept(_) => "tried again later",
+            RefreshOutcome::Renewed { .. } => "claims stay as they are",
+            RefreshOutcome::Stopped => "refreshing ended",
+            RefreshOutcome::Ended => "session ended",
+        };
+        tracing::info!(session.key = %due.key, provider.name = %due.provider, error, what, "refresh at the provider failed");
+        outcome
     };
-    match answer {
-        Ok(Refreshed { tokens, facts }) => {
-            let tokens = match renewed(tokens, &due.tokens) {
-                Ok(tokens) => tokens,
-                Err(error) => {
-                    told(&error, "tried again later");
-                    return RefreshOutcome::Kept(Sureness::Unsure);
-                }
-            };
-            match facts {
-                Ok(None) => RefreshOutcome::Renewed { tokens, facts: None },
-                Ok(Some(facts)) => match facts_of(facts, due) {
-                    Ok(facts) => RefreshOutcome::Renewed { tokens, facts: Some(facts) },
-                    Err(error) => {
-                        told(&error, "session ended");
-                        RefreshOutcome::Ended
-                    }
-                },
-                Err(error) if error.is_contradiction() => {
-                    told(&error, "session ended");
-                    RefreshOutcome::Ended
-                }
-                Err(error) => {
-                    told(&error, "claims stay as they are");
-                    RefreshOutcome::Renewed { tokens, facts: None }
-                }
-            }
-        }
+    let Refreshed { tokens, facts } = match answer {
+        Ok(refreshed) => refreshed,
         // The spent token may be our own doing: a refresh that went through and was not written.
-        Err(error) if error.is_end_of_grant() && due.interrupted => {
-            told(&error, "refreshing ended");
-            RefreshOutcome::Stopped
-        }
-        Err(error) if error.is_end_of_grant() => {
-            told(&error, "session ended");
-            RefreshOutcome::Ended
-        }
-        Err(error) => {
-            told(&error, "tried again later");
-            RefreshOutcome::Kept(sureness(due.interrupted || error.is_unsure()))
-        }
+        Err(error) if error.is_end_of_grant() && due.interrupted => return told(&error, RefreshOutcome::Stopped),
+        Err(error) if error.is_end_of_grant() => return told(&error, RefreshOutcome::Ended),
+        Err(error) => return told(&error, RefreshOutcome::Kept(sureness(due.interrupted || error.is_unsure()))),
+    };
+    let tokens = match renewed(tokens, &due.tokens) {
+        Ok(tokens) => tokens,
+        Err(error) => return told(&error, RefreshOutcome::Kept(Sureness::Unsure)),
+    };
+    match facts {
+        Ok(None) => RefreshOutcome::Renewed { tokens, facts: None },
+        Ok(Some(facts)) => match facts_of(facts, due) {
+            Ok(facts) => RefreshOutcome::Renewed { tokens, facts: Some(facts) },
+            Err(error) => told(&error, RefreshOutcome::Ended),
+        },
+        Err(error) if error.is_contradiction() => told(&error, RefreshOutcome::Ended),
+        Err(error) => told(&error, RefreshOutcome::Renewed { tokens, facts: None }),
     }
 }
 

@@ -41,8 +41,11 @@ async fn it_is_of_the_same_person_and_reads_the_same_tokens() {
     };
     assert_eq!(token("p").await, token("a").await);
     let listed = house.broker().sessions(9);
-    let parents: Vec<_> = listed.iter().map(|session| (session.key, session.parent)).collect();
-    assert!(parents.contains(&(key("p"), Some(key("a")))) && parents.contains(&(key("a"), None)));
+    let made: Vec<_> = listed.iter().map(|session| (session.key, session.parent, session.host.as_deref())).collect();
+    assert!(
+        made.contains(&(key("p"), Some(key("a")), Some(WIKI))) && made.contains(&(key("a"), None, None)),
+        "{made:?}"
+    );
     assert_eq!(house.broker().shown(&key("p").to_string()), Some(key("p")));
     assert_eq!(house.broker().shown("none"), None);
 }

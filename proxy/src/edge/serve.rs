@@ -30,6 +30,13 @@ use crate::traffic::Traffic;
 /// Streams one HTTP/2 connection may have open.
 const H2_STREAMS: u32 = 100;
 
+/// Bytes of one body that a client may send ahead of its upstream over HTTP/2. The protocol's own 64 KiB less one byte cut
+/// every body of that size in two, and its connection's streams share them: each waits for leave all the time.
+const H2_STREAM_WINDOW: u32 = 128 * 1024;
+
+/// The same for all bodies of one HTTP/2 connection: the most that it can make us hold.
+const H2_CONNECTION_WINDOW: u32 = 512 * 1024;
+
 /// Serves connections until told to stop.
 pub(crate) struct Edge {
     proxy: Arc<HttpProxy<Traffic>>,
@@ -207,6 +214,8 @@ impl Guest {
         options.h2_idle_timeout = Some(limits.head);
         let mut h2 = default_h2_options();
         h2.max_concurrent_streams(H2_STREAMS);
+        h2.initial_window_size(H2_STREAM_WINDOW);
+        h2.initial_connection_window_size(H2_CONNECTION_WINDOW);
         h2.max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX));
         Self {
             proxy: Arc::clone(&edge.proxy),

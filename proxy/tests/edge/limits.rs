@@ -1,3 +1,4 @@
+use std::future::poll_fn;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -257,4 +258,33 @@ async fn a_decision_keeps_no_more_of_a_path_than_its_bound() {
     });
     let kept = kept.await.unwrap();
     assert!(kept.len() <= 2_100 && kept.starts_with("/aaa") && kept.ends_with('…'), "{}", kept.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_http2_client_may_send_ahead_is_bounded_by_body_and_by_connection() {
+    const OF_A_BODY: usize = 128 * 1024;
+    let world = World::start().await;
+    let mut client = world.h2("open.test").await;
+    // With the first answer the proxy's settings are there.
+    let first = Request::get("https://open.test/").body(()).unwrap();
+    assert_eq!(client.send_request(first, true).unwrap().0.await.unwrap().status(), 200);
+    let mut bodies = Vec::new();
+    // Nothing is sent, so nothing is read: leave is what the proxy gives of itself.
+    for _ in 0..5 {
+        client = client.ready().await.unwrap();
+        let request = Request::post("https://open.test/").body(()).unwrap();
+        let (answer, mut body) = client.send_request(request, false).unwrap();
+        body.reserve_capacity(2 * OF_A_BODY);
+        bodies.push((answer, body));
+    }
+    let granted = async {
+        for (_, body) in bodies.iter_mut().take(4) {
+            while body.capacity() < OF_A_BODY {
+                poll_fn(|cx| body.poll_capacity(cx)).await.unwrap().unwrap();
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, granted).await.expect("less than a body of that size may be sent");
+    let capacities: Vec<usize> = bodies.iter().map(|(_, body)| body.capacity()).collect();
+    assert_eq!(capacities, [OF_A_BODY, OF_A_BODY, OF_A_BODY, OF_A_BODY, 0]);
 }

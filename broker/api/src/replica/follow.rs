@@ -67,8 +67,10 @@ impl Replica {
         let mut pause = PAUSE;
         let mut told = false;
         loop {
+            let begun = Instant::now();
             let end = self.follow_once().await;
-            if self.following.swap(false, Ordering::Relaxed) {
+            // A stream that breaks off as soon as it begins may do so for long.
+            if self.following.swap(false, Ordering::Relaxed) && begun.elapsed() >= PAUSE_MAX {
                 (pause, told) = (PAUSE, false);
             }
             if !told {
@@ -95,14 +97,29 @@ impl Replica {
             return Err(StreamEnd::NoStart);
         };
         // Aborted with the stream: a new one may reset again.
-        let _refill = (reset || !self.table.follows(server)).then(|| self.start_over(server, version));
-        self.freshness.heard(Instant::now());
+        let _refill = self.begin((server, version), reset, Instant::now());
         self.following.store(true, Ordering::Relaxed);
         tracing::info!(broker.server = %server, broker.version = version, broker.reset = reset, "following the broker");
         loop {
             self.apply(word(feed.next()).await?)?;
             self.freshness.heard(Instant::now());
         }
+    }
+
+    /// Begins a stream. One that resumes is no news: what is held is as old as it was until something that came later is
+    /// applied, or a beat says that there is nothing. An entry that cannot be read would keep old knowledge fresh for ever.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        (server, version): (ServerId, u64),
+        reset: bool,
+        now: Instant,
+    ) -> Option<AbortOnDropHandle<()>> {
+        let starts_over = reset || !self.table.follows(server);
+        let refill = starts_over.then(|| self.start_over(server, version));
+        if starts_over {
+            self.freshness.heard(now);
+        }
+        refill
     }
 
     /// Drops everything held and fetches what was used last again.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use portcullis_identity::{Claims, Principal, ProviderName, Session, SessionKey, Subject, Timestamp};
 use portcullis_keys::ServiceRole;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_oneof, proptest};
+use tokio::time::Instant;
 
 use super::table::{Landing, Table};
 use super::uses::Uses;
@@ -140,6 +141,27 @@ async fn a_look_up_allocates_nothing_whatever_it_finds() {
         assert_eq!(replica.epoch(), 0);
     });
     assert_eq!(counted.count_total, 0);
+}
+
+#[tokio::test]
+async fn a_stream_that_resumes_is_no_news_and_one_that_starts_over_is() {
+    let bounds = ReplicaBounds { max_bytes: usize::MAX, max_staleness: Duration::from_secs(300) };
+    let client = BrokerClient::connect_lazy(Endpoint::Unix("/nowhere".into()), ServiceRole::Proxy);
+    let replica = Replica::new(client, bounds);
+    let start = Instant::now();
+    drop(replica.begin((SERVER(), 10), true, start));
+    replica.put(session(1, 10));
+    // As where the next entry cannot be read: the stream begins, and breaks off, again and again.
+    for second in 1..=300 {
+        assert!(!replica.freshness.is_stale(start + Duration::from_millis(299_999)));
+        assert!(replica.begin((SERVER(), 10), false, start + Duration::from_secs(second)).is_none());
+    }
+    let later = start + Duration::from_secs(300);
+    assert!(replica.freshness.is_stale(later));
+    assert!(matches!(replica.resolve(&key(1), NOW), Resolved::Session(_)), "held all the while");
+    drop(replica.begin((SERVER(), 20), true, later));
+    assert!(!replica.freshness.is_stale(later));
+    assert!(matches!(replica.resolve(&key(1), NOW), Resolved::Missing));
 }
 
 #[test]
