@@ -260,10 +260,7 @@ impl Index {
             return Vec::new();
         }
         let family = self.families.derived(parent).into_iter();
-        let live = |key| Some((key, self.families.made(&key)?, self.live(&key, now)?.last_used));
-        let mut derived: Vec<_> = family.filter_map(live).collect();
-        derived.sort_by_key(|(_, made, _)| made.at);
-        derived
+        family.filter_map(|key| Some((key, self.families.made(&key)?, self.live(&key, now)?.last_used))).collect()
     }
 
     /// Up to `most` hand-over ids that need not be remembered any more.

@@ -35,6 +35,11 @@ impl Pulse {
         Self { head: shared.follow_head(), stop, beat: Instant::now() + HEARTBEAT }
     }
 
+    /// Makes the next heartbeat due at once: a follower that resumes hears without delay that there is nothing.
+    pub(crate) fn beat_now(&mut self) {
+        self.beat = Instant::now();
+    }
+
     /// Marks every commit up to now as seen. Whoever reads what was committed marks first: a commit in between ends
     /// the next wait at once.
     pub(crate) fn mark(&mut self) {

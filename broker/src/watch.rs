@@ -40,7 +40,7 @@ pub(crate) fn follow(
     cursor: Option<(ServerId, u64)>,
     stop: CancellationToken,
 ) -> impl Stream<Item = Result<proto::WatchEvent, Status>> {
-    let pulse = Pulse::new(&shared, stop);
+    let mut pulse = Pulse::new(&shared, stop);
     let counted = Counted::new(&shared);
     let resumes = match cursor {
         Some((server, version)) if server == shared.server => match shared.known().ring.after(version, 1) {
@@ -49,6 +49,9 @@ pub(crate) fn follow(
         },
         Some(_) | None => None,
     };
+    if resumes.is_some() {
+        pulse.beat_now();
+    }
     let cursor = resumes.unwrap_or_else(|| shared.known().ring.head());
     let start = proto::Start { server_id: shared.server.as_bytes().to_vec(), reset: resumes.is_none() };
     let start = Some(event(cursor, Some(proto::watch_event::Event::Start(start))));
@@ -194,11 +197,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_follower_that_resumes_hears_at_once_that_there_is_nothing() {
+        let shared = shared();
+        let cursor = Some((shared.server, shared.head()));
+        let mut stream = Box::pin(follow(Arc::clone(&shared), Queue::new(1).0, cursor, CancellationToken::new()));
+        stream.next().await.unwrap().unwrap();
+        let beat = tokio::time::timeout(HEARTBEAT / 2, stream.next()).await.expect("no heartbeat").unwrap().unwrap();
+        assert_eq!((beat.version, beat.event), (shared.head(), None));
+    }
+
+    #[tokio::test]
     async fn commits_that_tell_nothing_put_no_heartbeat_off() {
         let shared = shared();
         let head = shared.head();
         let cursor = Some((shared.server, head));
         let mut stream = Box::pin(follow(Arc::clone(&shared), Queue::new(1).0, cursor, CancellationToken::new()));
+        // Its start, and that there is nothing after it.
+        stream.next().await.unwrap().unwrap();
         stream.next().await.unwrap().unwrap();
         let commits = async {
             for version in head + 1.. {

@@ -32,6 +32,7 @@ impl Made {
 #[derive(Debug, Default)]
 pub(crate) struct Families {
     made: HashMap<SessionKey, Made>,
+    /// The oldest first.
     derived: HashMap<SessionKey, Vec<SessionKey>>,
     /// Those whose parent is over, or that gave way: they are over too, and still to be ended in the store.
     orphans: BTreeSet<SessionKey>,
@@ -40,8 +41,10 @@ pub(crate) struct Families {
 impl Families {
     pub(super) fn join(&mut self, key: SessionKey, made: Made) {
         let family = self.derived.entry(made.parent).or_default();
+        // A start finds them in any order.
+        let younger = |other: &SessionKey| self.made.get(other).is_some_and(|other| other.at > made.at);
+        family.insert(family.iter().position(younger).unwrap_or(family.len()), key);
         self.made.insert(key, made);
-        family.push(key);
         let excess = family.len().saturating_sub(MAX_DERIVED);
         self.orphans.extend(family.drain(..excess));
     }
@@ -76,7 +79,7 @@ impl Families {
         self.made.get(key)
     }
 
-    /// The sessions that were made of this one.
+    /// The sessions that were made of this one, the oldest first.
     pub(crate) fn derived(&self, key: &SessionKey) -> Vec<SessionKey> {
         self.derived.get(key).cloned().unwrap_or_default()
     }
@@ -138,6 +141,19 @@ mod tests {
         assert!(families.orphans().is_empty());
         families.join(key(2), of(0));
         assert_eq!(families.orphans(), &BTreeSet::from([key(1)]));
+    }
+
+    #[test]
+    fn the_oldest_gives_way_in_whatever_order_a_start_finds_them() {
+        let mut families = Families::default();
+        let numbers = || 0..=u8::try_from(MAX_DERIVED).unwrap();
+        // 7 and 33 have nothing in common: every number comes once, none in its turn.
+        for number in numbers().map(|number| (number * 7) % 33) {
+            let at = Timestamp::from_unix_seconds(i64::from(number));
+            families.join(key(number), Made { parent: key(99), host: None, at });
+        }
+        assert_eq!(families.orphans(), &BTreeSet::from([key(0)]));
+        assert_eq!(families.derived(&key(99)), numbers().skip(1).map(key).collect::<Vec<_>>());
     }
 
     #[test]

@@ -34,7 +34,7 @@ const H2_STREAMS: u32 = 100;
 /// every body of that size in two, and its connection's streams share them: each waits for leave all the time.
 const H2_STREAM_WINDOW: u32 = 128 * 1024;
 
-/// The same for all bodies of one HTTP/2 connection: the most that it can make us hold.
+/// The same for all bodies of one HTTP/2 connection: the most of them that waits here unread.
 const H2_CONNECTION_WINDOW: u32 = 512 * 1024;
 
 /// Serves connections until told to stop.
