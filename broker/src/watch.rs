@@ -140,6 +140,8 @@ impl Drop for Counted {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+
     use futures_util::StreamExt as _;
     use portcullis_broker_api::EndReason;
     use portcullis_identity::{ManualClock, SessionKey, Timestamp};
@@ -170,9 +172,16 @@ mod tests {
         shared.publish(version);
     }
 
-    async fn reset_from(shared: &Arc<Shared>, version: u64) -> bool {
+    type Events = Pin<Box<dyn Stream<Item = Result<proto::WatchEvent, Status>>>>;
+
+    /// What a follower hears that knows everything up to `version`.
+    fn heard_after(shared: &Arc<Shared>, version: u64) -> Events {
         let cursor = Some((shared.server, version));
-        let mut stream = Box::pin(follow(Arc::clone(shared), Queue::new(1).0, cursor, CancellationToken::new()));
+        Box::pin(follow(Arc::clone(shared), Queue::new(1).0, cursor, CancellationToken::new()))
+    }
+
+    async fn reset_from(shared: &Arc<Shared>, version: u64) -> bool {
+        let mut stream = heard_after(shared, version);
         match stream.next().await.unwrap().unwrap().event {
             Some(proto::watch_event::Event::Start(start)) => start.reset,
             other => panic!("{other:?}"),
@@ -189,8 +198,7 @@ mod tests {
     #[tokio::test]
     async fn a_follower_who_falls_off_the_ring_loses_its_stream() {
         let shared = shared();
-        let cursor = Some((shared.server, shared.head()));
-        let mut slow = Box::pin(follow(Arc::clone(&shared), Queue::new(1).0, cursor, CancellationToken::new()));
+        let mut slow = heard_after(&shared, shared.head());
         slow.next().await.unwrap().unwrap();
         (0..=LOG_ENTRIES).for_each(|_| end(&shared));
         assert!(slow.next().await.is_none());
@@ -199,8 +207,7 @@ mod tests {
     #[tokio::test]
     async fn a_follower_that_resumes_hears_at_once_that_there_is_nothing() {
         let shared = shared();
-        let cursor = Some((shared.server, shared.head()));
-        let mut stream = Box::pin(follow(Arc::clone(&shared), Queue::new(1).0, cursor, CancellationToken::new()));
+        let mut stream = heard_after(&shared, shared.head());
         stream.next().await.unwrap().unwrap();
         let beat = tokio::time::timeout(HEARTBEAT / 2, stream.next()).await.expect("no heartbeat").unwrap().unwrap();
         assert_eq!((beat.version, beat.event), (shared.head(), None));
@@ -210,8 +217,7 @@ mod tests {
     async fn commits_that_tell_nothing_put_no_heartbeat_off() {
         let shared = shared();
         let head = shared.head();
-        let cursor = Some((shared.server, head));
-        let mut stream = Box::pin(follow(Arc::clone(&shared), Queue::new(1).0, cursor, CancellationToken::new()));
+        let mut stream = heard_after(&shared, head);
         // Its start, and that there is nothing after it.
         stream.next().await.unwrap().unwrap();
         stream.next().await.unwrap().unwrap();
@@ -235,8 +241,7 @@ mod tests {
     #[tokio::test]
     async fn a_follower_behind_by_many_pages_reads_every_one() {
         let shared = shared();
-        let cursor = Some((shared.server, 1));
-        let stream = follow(Arc::clone(&shared), Queue::new(1).0, cursor, CancellationToken::new());
+        let stream = heard_after(&shared, 1);
         let events: Vec<_> = stream.take(LOG_ENTRIES + 1).map(|event| event.unwrap().version).collect().await;
         assert!(events.windows(2).skip(1).all(|pair| pair[1] == pair[0] + 1));
         assert_eq!(events.last(), Some(&shared.head()));

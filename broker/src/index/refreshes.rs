@@ -208,11 +208,10 @@ impl Index {
 
     /// Replicas know that the session is dormant.
     pub(crate) fn dormancy_told(&mut self, key: &SessionKey) {
-        let Some((slot, entry)) = held(&mut self.slots, &self.by_key, key) else { return };
-        self.refreshes.change(entry, slot, |entry| entry.told = true);
+        self.change_entry(key, |entry| entry.told = true);
     }
 
-    /// Whatever changes, replicas have to be told anew.
+    /// Whatever else changes, replicas have to be told anew.
     fn change_entry(&mut self, key: &SessionKey, note: impl FnOnce(&mut Entry)) {
         let Some((slot, entry)) = held(&mut self.slots, &self.by_key, key) else { return };
         self.refreshes.change(entry, slot, |entry| {

@@ -3,12 +3,19 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Request;
+use portcullis_identity::SessionKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::client::{PATIENCE, Tls, read_all};
 use crate::sessions::session;
 use crate::streams::{events, websocket};
 use crate::world::{NOW, ROUTES, World};
+
+/// A new session, and its open WebSocket on `wiki.test`.
+async fn signed_in(world: &World) -> (SessionKey, Tls) {
+    let (key, cookie) = world.sign_in("wiki.test");
+    (key, websocket(world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await)
+}
 
 /// The promise is 250 ms; a shared test machine gets some more.
 const SOON: Duration = Duration::from_secs(2);
@@ -83,8 +90,7 @@ async fn no_byte_passes_after_the_end_in_either_direction() {
 async fn a_change_of_claims_or_policy_is_judged_and_what_is_still_allowed_stays() {
     let routes = for_one_domain();
     let world = World::with(&routes, "").await;
-    let (key, cookie) = world.sign_in("wiki.test");
-    let mut socket = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;
+    let (key, mut socket) = signed_in(&world).await;
     let mut changed = session(key, "alice.b@corp.test", NOW);
     changed.version = 2;
     world.sessions.change(changed);
@@ -96,8 +102,7 @@ async fn a_change_of_claims_or_policy_is_judged_and_what_is_still_allowed_stays(
     world.sessions.change(left);
     closes_soon(&mut socket).await;
 
-    let (_, cookie) = world.sign_in("wiki.test");
-    let mut socket = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;
+    let (_, mut socket) = signed_in(&world).await;
     world.publish(&routes.replace("allowed_domains: [corp.test]", "allowed_domains: [elsewhere.test]"), "");
     closes_soon(&mut socket).await;
 }
@@ -105,8 +110,7 @@ async fn a_change_of_claims_or_policy_is_judged_and_what_is_still_allowed_stays(
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_stream_asks_for_its_session_once_that_is_dormant() {
     let world = World::with(&for_one_domain(), "").await;
-    let (key, cookie) = world.sign_in("wiki.test");
-    let mut socket = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;
+    let (key, mut socket) = signed_in(&world).await;
     world.sessions.doze(session(key, "alice@corp.test", NOW));
     stays_open(&mut socket, "socket").await;
     world.sessions.doze(session(key, "alice@elsewhere.test", NOW));
@@ -116,10 +120,8 @@ async fn an_open_stream_asks_for_its_session_once_that_is_dormant() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dormant_session_that_nobody_can_ask_for_holds_up_no_other_and_loses_nothing_but_by_its_end() {
     let world = World::with(&for_one_domain(), "").await;
-    let (slow, cookie) = world.sign_in("wiki.test");
-    let mut waiting = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;
-    let (other, cookie) = world.sign_in("wiki.test");
-    let mut socket = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;
+    let (slow, mut waiting) = signed_in(&world).await;
+    let (other, mut socket) = signed_in(&world).await;
     world.sessions.slow.lock().unwrap().insert(slow);
     world.sessions.doze(session(slow, "alice@elsewhere.test", NOW));
     world.sessions.away.store(true, Ordering::SeqCst);
@@ -158,10 +160,8 @@ async fn a_stream_ends_with_the_routes_max_age_and_other_routes_streams_go_on() 
 async fn time_that_passes_without_an_event_ends_what_it_forbids() {
     let routes = ROUTES.replace("name: wiki,", "name: wiki, session: {idle: 10m},");
     let world = World::with(&routes, "").await;
-    let (key, cookie) = world.sign_in("wiki.test");
-    let mut socket = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;
-    let (other, cookie) = world.sign_in("wiki.test");
-    let mut busy = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;
+    let (key, mut socket) = signed_in(&world).await;
+    let (other, mut busy) = signed_in(&world).await;
     world.clock.advance(Duration::from_secs(11 * 60));
     // Used a minute ago, on some other connection.
     let mut used = session(other, "alice@corp.test", NOW);
@@ -175,8 +175,7 @@ async fn time_that_passes_without_an_event_ends_what_it_forbids() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_that_is_only_renamed_keeps_its_streams() {
     let world = World::start().await;
-    let (_, cookie) = world.sign_in("wiki.test");
-    let mut socket = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;
+    let (_, mut socket) = signed_in(&world).await;
     let renamed = ROUTES.replace("name: wiki,", "name: handbook,");
     world.publish(&renamed, "");
     stays_open(&mut socket, "renamed").await;
@@ -195,8 +194,7 @@ async fn a_route_that_is_only_renamed_keeps_its_streams() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stale_replica_closes_what_needs_a_session() {
     let world = World::start().await;
-    let (_, cookie) = world.sign_in("wiki.test");
-    let mut socket = websocket(&world, "wiki.test", &format!("Cookie: {cookie}\r\n")).await;
+    let (_, mut socket) = signed_in(&world).await;
     let mut public = websocket(&world, "open.test", "").await;
     world.sessions.go_stale();
     closes_soon(&mut socket).await;

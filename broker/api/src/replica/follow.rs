@@ -17,8 +17,8 @@ use crate::{BrokerError, Feed, FeedEvent, ServerId};
 /// A stream without a word for this long is dead: the broker speaks each second.
 const SILENCE: Duration = Duration::from_secs(4);
 /// The pauses between two attempts to reach the broker: a restarted one is found at once.
-pub(super) const PAUSE: Duration = Duration::from_millis(20);
-pub(super) const PAUSE_MAX: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// The sessions that a reset fetches again by itself, most recently used first; the rest come when asked for.
 const REFILL: usize = 8192;
 /// How often a stale replica looks whether it is fresh again, only to say so.
@@ -64,21 +64,13 @@ impl Replica {
     }
 
     async fn follow(self: &Arc<Self>) {
-        let mut pause = PAUSE;
-        let mut told = false;
+        let mut attempts = Attempts::new();
         loop {
-            let begun = Instant::now();
             let end = self.follow_once().await;
-            // A stream that breaks off as soon as it begins may do so for long.
-            if self.following.swap(false, Ordering::Relaxed) && begun.elapsed() >= PAUSE_MAX {
-                (pause, told) = (PAUSE, false);
-            }
-            if !told {
+            if attempts.over(self.following.swap(false, Ordering::Relaxed)) {
                 tracing::warn!(error = &end as &dyn std::error::Error, "broker stream lost");
-                told = true;
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+            attempts.pause().await;
         }
     }
 
@@ -114,18 +106,14 @@ impl Replica {
         reset: bool,
         now: Instant,
     ) -> Option<AbortOnDropHandle<()>> {
-        let starts_over = reset || !self.table.follows(server);
-        let refill = starts_over.then(|| self.start_over(server, version));
-        if starts_over {
-            self.freshness.heard(now);
-        }
-        refill
+        (reset || !self.table.follows(server)).then(|| self.start_over((server, version), now))
     }
 
-    /// Drops everything held and fetches what was used last again.
-    fn start_over(self: &Arc<Self>, server: ServerId, version: u64) -> AbortOnDropHandle<()> {
+    /// Drops everything held, after which nothing is outdated, and fetches what was used last again.
+    fn start_over(self: &Arc<Self>, (server, version): (ServerId, u64), now: Instant) -> AbortOnDropHandle<()> {
         let keys = self.table.reset(server, version, REFILL);
         self.announce(Change::Reset);
+        self.freshness.heard(now);
         AbortOnDropHandle::new(tokio::spawn(refill(Arc::clone(self), keys)))
     }
 
@@ -186,6 +174,36 @@ impl Replica {
                 tokio::time::sleep(FRESH_AGAIN).await;
             }
         }
+    }
+}
+
+/// The attempts at a stream that is followed again and again.
+pub(super) struct Attempts {
+    begun: Instant,
+    pause: Duration,
+    told: bool,
+}
+
+impl Attempts {
+    /// The first one begins.
+    pub(super) fn new() -> Self {
+        Self { begun: Instant::now(), pause: PAUSE, told: false }
+    }
+
+    /// One is over, and had a stream to follow or not. Whether that is to be told: of those in a row, the first is.
+    pub(super) fn over(&mut self, followed: bool) -> bool {
+        // A stream that breaks off as soon as it begins may do so for long.
+        if followed && self.begun.elapsed() >= PAUSE_MAX {
+            (self.pause, self.told) = (PAUSE, false);
+        }
+        !std::mem::replace(&mut self.told, true)
+    }
+
+    /// Waits until the next one begins.
+    pub(super) async fn pause(&mut self) {
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        self.begun = Instant::now();
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
-use super::follow::{FRESH_AGAIN, PAUSE, PAUSE_MAX, StreamEnd, word};
+use super::follow::{Attempts, FRESH_AGAIN, StreamEnd, word};
 use super::record_table::RecordChange;
 use super::{Change, Replica};
 use crate::{RecordsFeed, RecordsFeedEvent, ServerId};
@@ -13,19 +13,13 @@ use crate::{RecordsFeed, RecordsFeedEvent, ServerId};
 impl Replica {
     /// Follows the records for as long as it is polled.
     pub(super) async fn follow_records(&self) {
-        let mut pause = PAUSE;
-        let mut told = false;
+        let mut attempts = Attempts::new();
         loop {
             let end = self.follow_records_once().await;
-            if self.records.end() {
-                (pause, told) = (PAUSE, false);
-            }
-            if !told {
+            if attempts.over(self.records.end()) {
                 tracing::warn!(error = &end as &dyn std::error::Error, "stream of external data lost");
-                told = true;
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+            attempts.pause().await;
         }
     }
 
