@@ -28,7 +28,7 @@ use crate::sessions::Sessions;
 use crate::shared::{Keys, Shared};
 use crate::tls::{Certificates, Doors, Handshakes, Tickets, UnusableCertificate};
 use crate::traffic::Traffic;
-use crate::upstream::{Targets, UnhealthyUpstream, UnusableUpstream, keep_checking, keep_resolving};
+use crate::upstream::{Targets, UnhealthyUpstream, UnusableUpstream, keep_checking, keep_resolving, keep_tidy};
 
 /// Idle upstream connections that are kept, in all. Too few cost a handshake per request.
 const UPSTREAM_POOL: usize = 1024;
@@ -237,6 +237,7 @@ impl Proxy {
         let _guard = beside.clone().drop_guard();
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(keep_resolving(Arc::clone(&self.0.targets), beside.clone()));
+        tasks.spawn(keep_tidy(Arc::clone(&self.0.targets), beside.clone()));
         let metrics = Arc::clone(&shared.metrics);
         tasks.spawn(keep_checking(Arc::clone(&self.0.targets), metrics, beside.clone()));
         let doubts = self.0.doubts.lock().unwrap_or_else(PoisonError::into_inner).take();

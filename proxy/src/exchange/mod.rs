@@ -25,6 +25,9 @@ tokio::task_local! {
     static CURRENT: Arc<Exchange>;
 }
 
+/// How long whoever is warned that an upstream is late has to tell the client.
+pub(crate) const GRACE: Duration = Duration::from_millis(250);
+
 /// No deadline.
 const NEVER: u64 = u64::MAX;
 
@@ -67,6 +70,8 @@ pub(crate) struct Deadlines {
     pub(crate) body: Option<Duration>,
     /// When `total` begins.
     pub(crate) begins: Begins,
+    /// Whether `total` and `idle` are no reason to be cut before [`Exchange::is_late`] had its [`GRACE`].
+    pub(crate) warned: bool,
 }
 
 /// When the total time of an exchange begins.
@@ -98,6 +103,9 @@ pub(crate) struct Exchange {
     body: AtomicU64,
     activity: AtomicU64,
     body_progress: AtomicU64,
+    /// Whether lateness is to be told before it cuts.
+    warned: AtomicBool,
+    late: AtomicBool,
     cut: AtomicU8,
     context: AtomicBool,
     waker: AtomicWaker,
@@ -121,6 +129,8 @@ impl Exchange {
             body: AtomicU64::new(NEVER),
             activity: AtomicU64::new(0),
             body_progress: AtomicU64::new(0),
+            warned: AtomicBool::new(false),
+            late: AtomicBool::new(false),
             cut: AtomicU8::new(0),
             context: AtomicBool::new(false),
             waker: AtomicWaker::new(),
@@ -186,7 +196,7 @@ impl Exchange {
 
     /// Sets the deadlines of the route.
     pub(crate) fn limit(&self, deadlines: Deadlines) {
-        let Deadlines { total, idle, body, begins } = deadlines;
+        let Deadlines { total, idle, body, begins, warned } = deadlines;
         let now = self.now();
         let until = |limit: Option<Duration>| limit.map_or(NEVER, |limit| now.saturating_add(milliseconds(limit)));
         let (at_once, later) = match begins {
@@ -197,6 +207,7 @@ impl Exchange {
         self.total_after_body.store(later, Ordering::Relaxed);
         self.idle.store(idle.map_or(NEVER, milliseconds), Ordering::Relaxed);
         self.body.store(body.map_or(NEVER, milliseconds), Ordering::Relaxed);
+        self.warned.store(warned, Ordering::Relaxed);
         self.activity.store(now, Ordering::Relaxed);
         self.body_progress.store(now, Ordering::Relaxed);
         self.rearm();
@@ -253,11 +264,24 @@ impl Exchange {
             .find(|cause| code(*cause) == self.cut.load(Ordering::Acquire))
     }
 
-    /// Cuts the exchange if a deadline has passed; else answers the next one.
+    /// Whether the upstream has not answered in time. Whoever waits for it asks at every poll; one comes when it is so.
+    pub(crate) fn is_late(&self) -> bool {
+        self.late.load(Ordering::Relaxed)
+    }
+
+    /// Warns or cuts the exchange if a deadline has passed; else answers the next one.
     fn look(&self, now: u64) -> u64 {
         let (due, cause) = self.next_due();
         if due > now {
             return due;
+        }
+        if matches!(cause, Cut::Timeout | Cut::Idle) && self.warned.swap(false, Ordering::Relaxed) {
+            let end = now.saturating_add(milliseconds(GRACE));
+            self.idle.store(NEVER, Ordering::Relaxed);
+            self.total.store(end, Ordering::Relaxed);
+            self.late.store(true, Ordering::Relaxed);
+            self.waker.wake();
+            return end;
         }
         self.cut(cause);
         NEVER

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use pingora_core::{Error, ErrorType, Result};
 use portcullis_broker_api::Resolved;
 use portcullis_config::{Action, Route};
@@ -116,6 +117,18 @@ pub(crate) fn enter(context: &mut Context) {
         let end = too_old.into_iter().chain([session.expires_at]).min().unwrap_or(session.expires_at);
         exchange.end_within(end.since(shared.now()));
     }
+}
+
+/// Notes bytes on their way to the client.
+///
+/// # Errors
+/// The permission is gone; they may not pass.
+pub(crate) fn sent(context: &mut Context, body: Option<&Bytes>) -> Result<()> {
+    context.sent += u64::try_from(body.map_or(0, Bytes::len)).unwrap_or(u64::MAX);
+    context.exchange.active();
+    check(context)?;
+    used(context, Passing::ToClient);
+    Ok(())
 }
 
 /// An exchange that lasts is a use of its session as long as the client sends, or receives what it asked for:

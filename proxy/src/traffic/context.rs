@@ -15,7 +15,7 @@ use crate::exchange::{Exchange, Registration};
 use crate::published::{Published, RouteState};
 use crate::request_id::RequestId;
 use crate::shared::Shared;
-use crate::upstream::Chosen;
+use crate::upstream::{Chosen, RouteUpstreams};
 
 /// The state of one request.
 #[derive(Debug)]
@@ -64,8 +64,7 @@ pub(crate) struct ToRoute {
     /// When it was judged.
     pub(crate) judged_at: Timestamp,
     pub(crate) kind: Kind,
-    /// Whether the request's body may take a while: unknown in length or more than a moment's worth.
-    pub(crate) has_long_body: bool,
+    pub(crate) body: Body,
     pub(crate) tokens: Option<UpstreamTokens>,
     pub(crate) chosen: Option<Chosen>,
     pub(crate) tries: Tries,
@@ -83,6 +82,17 @@ pub(crate) enum Kind {
     Grpc,
     /// The client asks for an event stream.
     Events,
+}
+
+/// How much of a body a request has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// None: its head is all of it.
+    None,
+    /// A moment's worth.
+    Short,
+    /// It may take a while: unknown in length, or more than a moment's worth.
+    Long,
 }
 
 /// Addresses that were tried in vain.
@@ -121,6 +131,11 @@ impl Context {
     /// Whether the request is a WebSocket handshake on its way.
     pub(crate) fn is_upgrade(&self) -> bool {
         matches!(&self.passage, Passage::Route(to) if to.kind == Kind::Upgrade)
+    }
+
+    /// Whether the request goes to its upstream without the engine's help.
+    pub(crate) fn is_carried(&self) -> bool {
+        matches!(&self.passage, Passage::Route(to) if to.is_carried())
     }
 
     /// The request's head, once it is on its way.
@@ -194,6 +209,14 @@ impl Context {
             *generation = record.generation;
             *records = record.records.take();
         });
+    }
+}
+
+impl ToRoute {
+    /// Whether it goes there without the engine's help: see [`carry`](super::carry).
+    pub(crate) fn is_carried(&self) -> bool {
+        let plain = self.state.upstreams.as_ref().is_some_and(RouteUpstreams::is_plain);
+        plain && self.body == Body::None && matches!(self.kind, Kind::Plain | Kind::Events)
     }
 }
 

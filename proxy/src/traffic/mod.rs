@@ -3,6 +3,7 @@
 mod again;
 mod answer;
 mod both_ways;
+mod carry;
 mod context;
 mod failure;
 mod judge;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use pingora_core::connectors::http::v1::Connector;
+use pingora_core::connectors::TransportConnector;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, Result};
@@ -38,14 +39,14 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// The proxy as Pingora sees it.
 pub(crate) struct Traffic {
     shared: Arc<Shared>,
-    /// Connections for upgrades, which are never shared.
-    tunnels: Connector,
+    /// Makes the connections that the engine does not see.
+    connector: TransportConnector,
 }
 
 impl Traffic {
     /// Traffic through `shared`.
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, tunnels: Connector::new(None) }
+        Self { shared, connector: TransportConnector::new(None) }
     }
 }
 
@@ -82,7 +83,11 @@ impl ProxyHttp for Traffic {
             return Ok(true);
         }
         if context.is_upgrade() {
-            Box::pin(tunnel::carry(&self.tunnels, session, context)).await?;
+            Box::pin(tunnel::carry(&self.connector, session, context)).await?;
+            return Ok(true);
+        }
+        if context.is_carried() {
+            Box::pin(carry::carry(&self.connector, session, context)).await?;
             return Ok(true);
         }
         Ok(false)
@@ -147,11 +152,7 @@ impl ProxyHttp for Traffic {
         _: bool,
         context: &mut Box<Context>,
     ) -> Result<Option<Duration>> {
-        let bytes = body.as_ref().map_or(0, Bytes::len);
-        context.sent += u64::try_from(bytes).unwrap_or(u64::MAX);
-        context.exchange.active();
-        again::check(context)?;
-        again::used(context, Passing::ToClient);
+        again::sent(context, body.as_ref())?;
         Ok(None)
     }
 

@@ -29,8 +29,16 @@ const TOLD: usize = 8;
 
 /// Fields about one hop (RFC 9110 §7.6.1), and credentials for a proxy: they end here, as `Connection` and `Upgrade` do
 /// unless the request is an upgrade.
-const HOP: [&str; 7] =
-    ["keep-alive", "proxy-connection", "te", "trailer", "http2-settings", "proxy-authorization", "proxy-authenticate"];
+const HOP: [&str; 8] = [
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "http2-settings",
+    "proxy-authorization",
+    "proxy-authenticate",
+];
 
 /// Fields by which a proxy tells of its client: ours to say, so nobody else's word passes.
 const FORWARDING: [&str; 8] = [
@@ -58,6 +66,39 @@ pub(crate) fn prepare(session: &Session, request: &mut RequestHeader, context: &
     let made = make(session, &mut head, context, request_id);
     *request = RequestHeader::from(head);
     made
+}
+
+/// The upstream's head of a request that goes to it over HTTP/1.1 without the engine's help.
+///
+/// # Errors
+/// A value that is no header, which ends the request.
+pub(crate) fn made(session: &Session, context: &mut Context) -> Result<RequestHeader> {
+    let request_id = context.identify();
+    let sent = session.req_header();
+    let mut head = http::Request::new(()).into_parts().0;
+    head.method = sent.method.clone();
+    head.uri = sent.uri.clone();
+    head.version = Version::HTTP_11;
+    head.headers = sent.headers.clone();
+    if let Some(authority) = sent.uri.authority() {
+        // What HTTP/2 calls the host.
+        head.headers.insert(header::HOST, text(authority.as_str().to_owned())?);
+    }
+    forget_nominated(&mut head.headers);
+    make(session, &mut head, context, request_id)?;
+    Ok(RequestHeader::from(head))
+}
+
+/// Removes what `Connection` names: it is meant for us (RFC 9110 §7.6.1).
+fn forget_nominated(headers: &mut HeaderMap) {
+    let tokens = |value: &HeaderValue| -> Vec<HeaderName> {
+        let tokens = value.as_bytes().split(|byte| *byte == b',');
+        tokens.filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok()).collect()
+    };
+    let nominated: Vec<HeaderName> = headers.get_all(header::CONNECTION).iter().flat_map(tokens).collect();
+    for name in nominated {
+        headers.remove(name);
+    }
 }
 
 /// The head in plain parts, taken out: the engine's own setters keep a second map, of spellings, beside every field.

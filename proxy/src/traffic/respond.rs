@@ -1,6 +1,6 @@
 //! What becomes of a judged request: an answer of ours, or a way to an upstream.
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, header};
 use pingora_core::Result;
 use pingora_proxy::Session;
 use portcullis_broker_api::{BrokerError, UpstreamTokens};
@@ -12,7 +12,7 @@ use portcullis_handover::ReturnPath;
 use portcullis_identity::Timestamp;
 use portcullis_reply::{Fragment, LoopFacts};
 
-use super::context::{Kind, Passage, ToRoute, ToSignIn, Tries};
+use super::context::{Body, Kind, Passage, ToRoute, ToSignIn, Tries};
 use super::judge::{Judged, judge};
 use super::{Context, again, answer, way};
 use crate::own;
@@ -122,8 +122,7 @@ async fn forward(
     if let Some(upstreams) = &state.upstreams {
         upstreams.requested();
     }
-    let is_body_empty = session.is_body_empty();
-    let has_long_body = !is_body_empty && is_long(&session.req_header().headers);
+    let body = body_of(session);
     let to = ToRoute {
         grant,
         view,
@@ -132,18 +131,18 @@ async fn forward(
         epoch,
         judged_at,
         kind,
-        has_long_body,
+        body,
         tokens,
         chosen: None,
         tries: Tries::default(),
         registration: None,
     };
     context.exchange.limit(way::deadlines(&to, context.published.config.limits.body_progress));
-    if is_body_empty && kind == Kind::Plain {
+    if body == Body::None && kind == Kind::Plain {
         context.exchange.body_passed(true);
     }
     context.passage = Passage::Route(Box::new(to));
-    if kind != Kind::Plain || has_long_body {
+    if kind != Kind::Plain || body == Body::Long {
         again::enter(context);
     }
     None
@@ -288,10 +287,15 @@ fn target(came: &[u8], path: &str, query: Option<&str>) -> Option<String> {
     Some(target)
 }
 
-/// Whether a body under this head is unknown in length, or more than a moment's worth.
-fn is_long(headers: &HeaderMap) -> bool {
-    let length = headers.get(header::CONTENT_LENGTH);
-    length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok()).is_none_or(|length| length > SHORT_BODY)
+fn body_of(session: &mut Session) -> Body {
+    if session.is_body_empty() {
+        return Body::None;
+    }
+    let length = session.req_header().headers.get(header::CONTENT_LENGTH);
+    match length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok()) {
+        Some(..=SHORT_BODY) => Body::Short,
+        Some(_) | None => Body::Long,
+    }
 }
 
 fn injects_tokens(route: &Route) -> bool {

@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderName, StatusCode, Version, header};
-use pingora_core::connectors::http::v1::Connector;
+use http::{StatusCode, header};
+use pingora_core::connectors::TransportConnector;
 use pingora_core::protocols::http::HttpTask;
 use pingora_core::protocols::http::v1::client::HttpSession as Upstream;
 use pingora_core::{Error, ErrorType, Result};
@@ -23,7 +22,7 @@ const HANDSHAKE: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// The client is gone, or the exchange may not go on.
-pub(crate) async fn carry(connector: &Connector, session: &mut Session, context: &mut Context) -> Result<()> {
+pub(crate) async fn carry(connector: &TransportConnector, session: &mut Session, context: &mut Context) -> Result<()> {
     match handshake(connector, session, context).await {
         Ok((upstream, answer)) => exchange(session, context, upstream, answer).await,
         Err(error) => {
@@ -34,12 +33,17 @@ pub(crate) async fn carry(connector: &Connector, session: &mut Session, context:
 }
 
 /// Connects, asks, and waits for the head of the answer.
-async fn handshake(connector: &Connector, session: &Session, context: &mut Context) -> Result<(Upstream, HttpTask)> {
+async fn handshake(
+    connector: &TransportConnector,
+    session: &Session,
+    context: &mut Context,
+) -> Result<(Upstream, HttpTask)> {
     loop {
         let peer = way::peer(context).await?;
-        match connector.get_http_session(&*peer).await {
-            Ok((mut upstream, _)) => {
+        match connector.new_stream(&*peer).await {
+            Ok(stream) => {
                 way::connected(context);
+                let mut upstream = Upstream::new(stream);
                 let request = request(session, context)?;
                 upstream.read_timeout = Some(HANDSHAKE);
                 upstream.write_timeout = peer.options.write_timeout;
@@ -62,20 +66,7 @@ async fn handshake(connector: &Connector, session: &Session, context: &mut Conte
 
 /// The handshake as it is sent on.
 fn request(session: &Session, context: &mut Context) -> Result<RequestHeader> {
-    let mut request: RequestHeader = session.req_header().clone();
-    let nominated: Vec<HeaderName> = request
-        .headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
-        .filter(|name| *name != header::HOST)
-        .collect();
-    for name in nominated {
-        request.remove_header(&name);
-    }
-    request.set_version(Version::HTTP_11);
-    request_headers::prepare(session, &mut request, context)?;
+    let mut request = request_headers::made(session, context)?;
     request.insert_header(header::CONNECTION, "Upgrade")?;
     request.insert_header(header::UPGRADE, "websocket")?;
     Ok(request)
@@ -94,7 +85,7 @@ async fn exchange(
         let last = task.is_end();
         match &mut task {
             HttpTask::Header(head, _) => response_headers::prepare(session, head, context)?,
-            HttpTask::Body(body, _) => note_sent(context, body.as_ref())?,
+            HttpTask::Body(body, _) => again::sent(context, body.as_ref())?,
             HttpTask::UpgradedBody(..) | HttpTask::Trailer(_) | HttpTask::Done | HttpTask::Failed(_) => {}
         }
         if upgraded {
@@ -125,7 +116,7 @@ async fn both_ways(session: &mut Session, context: &mut Context, upstream: Upstr
                 both.send_upstream(bytes);
             }
             Step::FromUpstream(bytes) if !bytes.is_empty() => {
-                note_sent(context, Some(&bytes))?;
+                again::sent(context, Some(&bytes))?;
                 both.send_client(bytes);
             }
             Step::Written => {}
@@ -133,10 +124,4 @@ async fn both_ways(session: &mut Session, context: &mut Context, upstream: Upstr
             Step::FromClient(None) | Step::FromUpstream(_) => return Ok(()),
         }
     }
-}
-
-fn note_sent(context: &mut Context, body: Option<&Bytes>) -> Result<()> {
-    context.sent += u64::try_from(body.map_or(0, Bytes::len)).unwrap_or(u64::MAX);
-    context.exchange.active();
-    again::check(context)
 }

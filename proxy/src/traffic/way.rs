@@ -8,8 +8,9 @@ use pingora_core::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
 use super::Context;
-use super::context::{Kind, Passage, ToRoute};
-use crate::exchange::{Begins, Deadlines};
+use super::context::{Body, Kind, Passage, ToRoute};
+use crate::exchange::{Begins, Deadlines, GRACE};
+use crate::upstream::Chosen;
 
 /// Second tries of one request.
 const RETRIES: u8 = 2;
@@ -40,6 +41,20 @@ pub(crate) async fn peer(context: &mut Context) -> Result<Box<HttpPeer>> {
 }
 
 async fn route_peer(to: &mut ToRoute) -> Result<Box<HttpPeer>> {
+    let upgrade = to.kind == Kind::Upgrade;
+    let read = read_deadline(to);
+    let chosen = choose(to).await?;
+    let mut peer = chosen.template.peer(chosen.endpoint.address, upgrade, read);
+    peer.options.http_upstream_request_policy.h1_upgrade =
+        if upgrade { H1UpgradePolicy::WebSocketOnly } else { H1UpgradePolicy::Deny };
+    Ok(Box::new(peer))
+}
+
+/// Chooses the address for the next try.
+///
+/// # Errors
+/// None is known.
+pub(crate) async fn choose(to: &mut ToRoute) -> Result<&Chosen> {
     let upstreams =
         to.state.upstreams.as_ref().ok_or_else(|| Error::explain(NO_ADDRESS, "route has no upstream").into_up())?;
     let chosen = match upstreams.choose(&to.tries.addresses) {
@@ -50,12 +65,7 @@ async fn route_peer(to: &mut ToRoute) -> Result<Box<HttpPeer>> {
             upstreams.choose(&[]).ok_or_else(|| Error::explain(NO_ADDRESS, "name does not resolve").into_up())?
         }
     };
-    let upgrade = to.kind == Kind::Upgrade;
-    let mut peer = chosen.template.peer(chosen.endpoint.address, upgrade, read_deadline(to));
-    peer.options.http_upstream_request_policy.h1_upgrade =
-        if upgrade { H1UpgradePolicy::WebSocketOnly } else { H1UpgradePolicy::Deny };
-    to.chosen = Some(chosen);
-    Ok(Box::new(peer))
+    Ok(to.chosen.insert(chosen))
 }
 
 /// The longest the upstream may be silent. The exchange's own deadlines cut without an answer; this one,
@@ -66,7 +76,7 @@ fn read_deadline(to: &ToRoute) -> Option<Duration> {
         Kind::Upgrade | Kind::Events => None,
         Kind::Grpc => rules.idle_timeout,
         // While a body goes up the upstream may well be silent for longer than an answer may take.
-        Kind::Plain if to.has_long_body => rules.idle_timeout,
+        Kind::Plain if to.body == Body::Long => rules.idle_timeout,
         Kind::Plain => [rules.timeout, rules.idle_timeout].into_iter().flatten().min(),
     }
 }
@@ -80,10 +90,11 @@ pub(crate) fn deadlines(to: &ToRoute, body_progress: Duration) -> Deadlines {
         Kind::Grpc => (rules.timeout, None),
         Kind::Plain => (rules.timeout, Some(body_progress)),
     };
-    // A little later than Pingora's own, so that its 504 comes first.
-    let later = |limit: Duration| limit.saturating_add(Duration::from_millis(250));
-    let begins = if to.has_long_body { Begins::AfterBody } else { Begins::Now };
-    Deadlines { total: total.map(later), idle: rules.idle_timeout.map(later), body, begins }
+    // What is carried here hears itself that it is late. Else a little later than Pingora's own, so that its 504 comes first.
+    let warned = to.is_carried() && to.kind == Kind::Plain;
+    let later = |limit: Duration| if warned { limit } else { limit.saturating_add(GRACE) };
+    let begins = if to.body == Body::Long { Begins::AfterBody } else { Begins::Now };
+    Deadlines { total: total.map(later), idle: rules.idle_timeout.map(later), body, begins, warned }
 }
 
 /// A connection is there: the address is well.

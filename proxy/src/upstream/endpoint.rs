@@ -9,6 +9,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::idle::Idle;
+
 /// How long an address is left alone after its first failed connection; doubles with each further one.
 const FIRST_EJECTION: Duration = Duration::from_secs(2);
 
@@ -27,6 +29,7 @@ pub(crate) struct Target {
     pub(crate) port: u16,
     endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
     resolved: watch::Sender<bool>,
+    all_idle: Arc<AtomicUsize>,
 }
 
 /// One address of a target.
@@ -34,6 +37,8 @@ pub(crate) struct Target {
 pub(crate) struct Endpoint {
     /// Where.
     pub(crate) address: SocketAddr,
+    /// Its connections between two requests.
+    pub(crate) idle: Idle,
     in_flight: AtomicUsize,
     failures: AtomicU32,
     /// Milliseconds since `born`; 0: not ejected.
@@ -42,12 +47,13 @@ pub(crate) struct Endpoint {
 }
 
 impl Target {
-    /// A target; one that is an address is resolved at once.
-    pub(crate) fn new(host: Arc<str>, port: u16) -> Self {
+    /// A target; one that is an address is resolved at once. `all_idle` counts the idle connections of every target.
+    pub(crate) fn new(host: Arc<str>, port: u16, all_idle: Arc<AtomicUsize>) -> Self {
         let literal = host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
-        let endpoints = literal.map(|ip| Arc::new(Endpoint::new(SocketAddr::new(ip, port)))).into_iter().collect();
+        let endpoint = |ip| Arc::new(Endpoint::new(SocketAddr::new(ip, port), &all_idle));
+        let endpoints = literal.map(endpoint).into_iter().collect();
         let resolved = watch::Sender::new(literal.is_some());
-        Self { host, port, endpoints: ArcSwap::from_pointee(endpoints), resolved }
+        Self { host, port, endpoints: ArcSwap::from_pointee(endpoints), resolved, all_idle }
     }
 
     /// Whether the target is an address and never changes.
@@ -62,7 +68,7 @@ impl Target {
             let kept = |address: &SocketAddr| old.iter().find(|endpoint| endpoint.address == *address).cloned();
             let new = addresses
                 .iter()
-                .map(|address| kept(address).unwrap_or_else(|| Arc::new(Endpoint::new(*address))))
+                .map(|address| kept(address).unwrap_or_else(|| Arc::new(Endpoint::new(*address, &self.all_idle))))
                 .collect();
             self.endpoints.store(Arc::new(new));
         }
@@ -83,9 +89,10 @@ impl Target {
 }
 
 impl Endpoint {
-    fn new(address: SocketAddr) -> Self {
+    fn new(address: SocketAddr, all_idle: &Arc<AtomicUsize>) -> Self {
         Self {
             address,
+            idle: Idle::new(Arc::clone(all_idle)),
             in_flight: AtomicUsize::new(0),
             failures: AtomicU32::new(0),
             ejected_until: AtomicU64::new(0),

@@ -4,6 +4,7 @@
 mod checking;
 mod endpoint;
 mod health;
+mod idle;
 mod peer;
 mod probe;
 mod resolve;
@@ -11,6 +12,7 @@ mod route;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use portcullis_config::{Forward, HealthCheck, Scheme, Upstream, UpstreamTls};
@@ -19,6 +21,7 @@ use tokio::sync::Notify;
 pub(crate) use checking::keep_checking;
 pub(crate) use endpoint::{Endpoint, Target};
 pub(crate) use health::{Ailment, Health};
+pub(crate) use idle::keep_tidy;
 pub(crate) use peer::PeerTemplate;
 pub use peer::UnusableUpstream;
 pub(crate) use resolve::keep_resolving;
@@ -37,6 +40,8 @@ pub(crate) struct Identity {
 pub(crate) struct Targets {
     // A lock, not a generation: only a reload and the resolver's rounds take it, never a request.
     known: Mutex<HashMap<Identity, Weak<Target>>>,
+    /// Idle connections of all of them.
+    idle: Arc<AtomicUsize>,
     /// Told when there is a new target to resolve.
     pub(crate) added: Notify,
     // As above: a reload and whoever asks for the state of the checks.
@@ -113,7 +118,7 @@ impl Targets {
         if let Some(target) = known.get(&identity).and_then(Weak::upgrade) {
             return target;
         }
-        let target = Arc::new(Target::new(Arc::clone(&upstream.host), upstream.port));
+        let target = Arc::new(Target::new(Arc::clone(&upstream.host), upstream.port, Arc::clone(&self.idle)));
         known.insert(identity, Arc::downgrade(&target));
         drop(known);
         self.added.notify_one();

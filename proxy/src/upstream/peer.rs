@@ -14,6 +14,8 @@ use portcullis_gate::own_name;
 use rustls::RootCertStore;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::idle::IDLE;
+
 /// TCP and, for each of the two, TLS.
 const CONNECT: Duration = Duration::from_secs(3);
 
@@ -22,9 +24,6 @@ const CONNECT_IN_ALL: Duration = Duration::from_secs(5);
 
 /// One write to the upstream.
 const WRITE: Duration = Duration::from_secs(30);
-
-/// How long an unused connection is kept: below what origins commonly allow (60 s and more).
-const IDLE: Duration = Duration::from_secs(55);
 
 /// Streams on one HTTP/2 connection.
 const H2_STREAMS: usize = 100;

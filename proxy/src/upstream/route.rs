@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use portcullis_config::Scheme;
+
 use super::{Endpoint, Health, PeerTemplate, Target};
 use crate::split_mix::{STEP, mixed};
 
@@ -55,6 +57,11 @@ impl RouteUpstreams {
         let members = members.into_iter().map(|member| Member { weight: member.weight.max(1), ..member }).collect();
         // Any odd number will do: the sequence is for spreading load, not for secrets.
         Self { members, seed: AtomicU64::new(STEP), budget: AtomicI64::new(RETRY_SAVINGS) }
+    }
+
+    /// Whether each of them speaks HTTP/1.1 in the clear.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.members.iter().all(|member| member.template.upstream.scheme == Scheme::Http)
     }
 
     /// The best of two candidates drawn by weight: the one with fewer requests under way per weight. Healthy

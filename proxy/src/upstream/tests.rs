@@ -59,7 +59,7 @@ async fn a_retry_goes_elsewhere_and_retries_are_a_fifth_at_most() {
 
 #[tokio::test]
 async fn new_addresses_keep_the_health_of_known_ones_and_no_answer_keeps_the_last() {
-    let target = Target::new("app.test".into(), 80);
+    let target = Target::new("app.test".into(), 80, Arc::default());
     assert!(target.endpoints().is_empty());
     let [a, b]: [SocketAddr; 2] = ["192.0.2.1:80".parse().unwrap(), "192.0.2.2:80".parse().unwrap()];
     target.located(&[a]);
