@@ -105,7 +105,10 @@ pub(crate) struct Exchange {
     body_progress: AtomicU64,
     /// Whether lateness is to be told before it cuts.
     warned: AtomicBool,
-    late: AtomicBool,
+    /// The cut that lateness will come to; 0: it is not late.
+    late: AtomicU8,
+    /// Until when lateness may be told.
+    grace: AtomicU64,
     cut: AtomicU8,
     context: AtomicBool,
     waker: AtomicWaker,
@@ -130,7 +133,8 @@ impl Exchange {
             activity: AtomicU64::new(0),
             body_progress: AtomicU64::new(0),
             warned: AtomicBool::new(false),
-            late: AtomicBool::new(false),
+            late: AtomicU8::new(0),
+            grace: AtomicU64::new(NEVER),
             cut: AtomicU8::new(0),
             context: AtomicBool::new(false),
             waker: AtomicWaker::new(),
@@ -208,13 +212,26 @@ impl Exchange {
         self.idle.store(idle.map_or(NEVER, milliseconds), Ordering::Relaxed);
         self.body.store(body.map_or(NEVER, milliseconds), Ordering::Relaxed);
         self.warned.store(warned, Ordering::Relaxed);
+        self.late.store(0, Ordering::Relaxed);
+        self.grace.store(NEVER, Ordering::Relaxed);
         self.activity.store(now, Ordering::Relaxed);
         self.body_progress.store(now, Ordering::Relaxed);
         self.rearm();
     }
 
-    /// Ends the exchange after `rest`, if nothing ends it before.
+    /// The client has the head of its answer: there is nothing left to tell it of lateness.
+    pub(crate) fn answered(&self) {
+        self.warned.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether it may last for ever, and be silent.
+    pub(crate) fn is_unlimited(&self) -> bool {
+        [&self.total, &self.idle].iter().all(|limit| limit.load(Ordering::Relaxed) == NEVER)
+    }
+
+    /// Ends the exchange after `rest`, if nothing ends it before, and without a warning.
     pub(crate) fn end_within(&self, rest: Duration) {
+        self.answered();
         self.total.fetch_min(self.now().saturating_add(milliseconds(rest)), Ordering::Relaxed);
         self.rearm();
     }
@@ -256,17 +273,12 @@ impl Exchange {
 
     /// Why the exchange was cut, if it was.
     pub(crate) fn why_cut(&self) -> Option<Cut> {
-        if self.cut.load(Ordering::Acquire) == 0 {
-            return None;
-        }
-        [Cut::Head, Cut::Timeout, Cut::Idle, Cut::Body, Cut::Revoked]
-            .into_iter()
-            .find(|cause| code(*cause) == self.cut.load(Ordering::Acquire))
+        coded(self.cut.load(Ordering::Acquire))
     }
 
     /// Whether the upstream has not answered in time. Whoever waits for it asks at every poll; one comes when it is so.
     pub(crate) fn is_late(&self) -> bool {
-        self.late.load(Ordering::Relaxed)
+        self.late.load(Ordering::Relaxed) != 0
     }
 
     /// Warns or cuts the exchange if a deadline has passed; else answers the next one.
@@ -276,12 +288,13 @@ impl Exchange {
             return due;
         }
         if matches!(cause, Cut::Timeout | Cut::Idle) && self.warned.swap(false, Ordering::Relaxed) {
-            let end = now.saturating_add(milliseconds(GRACE));
+            let grace = now.saturating_add(milliseconds(GRACE));
+            self.total.store(NEVER, Ordering::Relaxed);
             self.idle.store(NEVER, Ordering::Relaxed);
-            self.total.store(end, Ordering::Relaxed);
-            self.late.store(true, Ordering::Relaxed);
+            self.grace.store(grace, Ordering::Relaxed);
+            self.late.store(code(cause), Ordering::Relaxed);
             self.waker.wake();
-            return end;
+            return grace;
         }
         self.cut(cause);
         NEVER
@@ -296,6 +309,7 @@ impl Exchange {
             (self.total.load(Ordering::Relaxed), Cut::Timeout),
             (after(&self.activity, &self.idle), Cut::Idle),
             (after(&self.body_progress, &self.body), Cut::Body),
+            (self.grace.load(Ordering::Relaxed), coded(self.late.load(Ordering::Relaxed)).unwrap_or(Cut::Timeout)),
         ]
         .into_iter()
         .min_by_key(|(due, _)| *due)
@@ -328,6 +342,14 @@ const fn code(cause: Cut) -> u8 {
         Cut::Body => 4,
         Cut::Revoked => 5,
     }
+}
+
+/// The cause with this code; `None` for 0.
+fn coded(number: u8) -> Option<Cut> {
+    if number == 0 {
+        return None;
+    }
+    [Cut::Head, Cut::Timeout, Cut::Idle, Cut::Body, Cut::Revoked].into_iter().find(|cause| code(*cause) == number)
 }
 
 fn milliseconds(duration: Duration) -> u64 {

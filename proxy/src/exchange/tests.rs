@@ -172,3 +172,38 @@ async fn a_session_that_ends_closes_a_stream_that_outlived_its_connection() {
     assert_eq!(spared.await.unwrap(), Ok(()));
     assert_eq!(other.why_cut(), None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_warned_has_a_moment_to_say_so_and_one_that_says_nothing_is_cut() {
+    for (deadlines, cut) in [
+        (Deadlines { total: Some(Duration::from_secs(5)), ..Deadlines::default() }, Cut::Timeout),
+        (Deadlines { idle: Some(Duration::from_secs(5)), ..Deadlines::default() }, Cut::Idle),
+    ] {
+        let one = exchange(60);
+        one.head_read();
+        one.limit(Deadlines { warned: true, ..deadlines });
+        let inner = Arc::clone(&one);
+        let late = poll_fn(move |_| if inner.is_late() { Poll::Ready(()) } else { Poll::Pending });
+        let started = Instant::now();
+        assert_eq!(run(Arc::clone(&one), late).await, Ok(()));
+        assert_eq!(started.elapsed().as_secs(), 5);
+        assert_eq!(run(one, std::future::pending::<()>()).await, Err(cut));
+        assert_eq!(started.elapsed(), Duration::from_secs(5) + GRACE);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_warned_once_the_client_has_its_head_or_of_the_end_of_a_session() {
+    let answered: fn(&Exchange) = Exchange::answered;
+    let ends: fn(&Exchange) = |exchange| exchange.end_within(Duration::from_secs(5));
+    for no_longer in [answered, ends] {
+        let one = exchange(60);
+        one.head_read();
+        one.limit(Deadlines { total: Some(Duration::from_secs(5)), warned: true, ..Deadlines::default() });
+        no_longer(&one);
+        let started = Instant::now();
+        assert_eq!(run(Arc::clone(&one), std::future::pending::<()>()).await, Err(Cut::Timeout));
+        assert_eq!(started.elapsed(), Duration::from_secs(5));
+        assert!(!one.is_late());
+    }
+}

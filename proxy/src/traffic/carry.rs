@@ -16,18 +16,32 @@ use pingora_proxy::Session;
 
 use super::{Context, again, request_headers, response_headers, way};
 use crate::exchange::Exchange;
+use crate::upstream::WRITE;
 
 /// Carries a request to its upstream and the answer back, with second tries where they can do no harm.
 ///
 /// # Errors
 /// No upstream answers, the client is gone, or the exchange may not go on.
 pub(crate) async fn carry(connector: &TransportConnector, session: &mut Session, context: &mut Context) -> Result<()> {
+    let exchange = Arc::clone(&context.exchange);
     loop {
-        match attempt(connector, session, context).await {
+        let outcome = tokio::select! {
+            biased;
+            () = late(&exchange) => {
+                return Err(Error::explain(ErrorType::ReadTimedout, "upstream does not answer").into_up());
+            }
+            outcome = attempt(connector, session, context) => outcome,
+        };
+        match outcome {
             Err(error) if error.retry() => {}
             outcome => return outcome,
         }
     }
+}
+
+/// Waits until the upstream is late. The exchange itself is polled then, and with it whoever waits.
+async fn late(exchange: &Exchange) {
+    std::future::poll_fn(|_| if exchange.is_late() { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
 async fn attempt(connector: &TransportConnector, session: &mut Session, context: &mut Context) -> Result<()> {
@@ -49,6 +63,7 @@ async fn attempt(connector: &TransportConnector, session: &mut Session, context:
     };
     way::connected(context);
     let mut upstream = Upstream::new(stream);
+    upstream.write_timeout = context.exchange.is_unlimited().then_some(WRITE);
     match exchange(&mut upstream, session, context).await {
         Ok(()) => {
             upstream.respect_keepalive();
@@ -63,6 +78,8 @@ async fn attempt(connector: &TransportConnector, session: &mut Session, context:
 
 /// Sends the head up and the answer down.
 async fn exchange(upstream: &mut Upstream, session: &mut Session, context: &mut Context) -> Result<()> {
+    // The way there may have taken a while.
+    again::check(context)?;
     let request = request_headers::made(session, context)?;
     upstream.write_request_header(Box::new(request)).await.map_err(|error| error.into_up())?;
     loop {
@@ -71,9 +88,6 @@ async fn exchange(upstream: &mut Upstream, session: &mut Session, context: &mut 
             biased;
             task = upstream.read_response_task() => task.map_err(|error| error.into_up())?,
             gone = session.downstream_session.read_body_or_idle(true) => return Err(client_gone(gone)),
-            () = late(&context.exchange) => {
-                return Err(Error::explain(ErrorType::ReadTimedout, "upstream does not answer").into_up());
-            }
         };
         let last = pass(&mut task, session, context)?;
         let mut tasks = vec![task];
@@ -96,11 +110,6 @@ async fn exchange(upstream: &mut Upstream, session: &mut Session, context: &mut 
     }
 }
 
-/// Waits until the upstream is late. The exchange itself is polled then, and with it whoever waits.
-async fn late(exchange: &Exchange) {
-    std::future::poll_fn(|_| if exchange.is_late() { Poll::Ready(()) } else { Poll::Pending }).await;
-}
-
 /// Judges again what is on its way to the client, and makes it what the client gets. Whether it is the last of it.
 fn pass(task: &mut HttpTask, session: &Session, context: &mut Context) -> Result<bool> {
     let last = task.is_end();
@@ -108,6 +117,9 @@ fn pass(task: &mut HttpTask, session: &Session, context: &mut Context) -> Result
         HttpTask::Header(head, ended) => {
             response_headers::prepare(session, head, context)?;
             frame(head, *ended, &session.req_header().method)?;
+            if !head.status.is_informational() {
+                context.exchange.answered();
+            }
         }
         HttpTask::Body(body, _) => again::sent(context, body.as_ref())?,
         HttpTask::UpgradedBody(..) | HttpTask::Trailer(_) | HttpTask::Done | HttpTask::Failed(_) => {}

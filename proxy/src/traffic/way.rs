@@ -90,7 +90,7 @@ pub(crate) fn deadlines(to: &ToRoute, body_progress: Duration) -> Deadlines {
         Kind::Grpc => (rules.timeout, None),
         Kind::Plain => (rules.timeout, Some(body_progress)),
     };
-    // What is carried here hears itself that it is late. Else a little later than Pingora's own, so that its 504 comes first.
+    // What is carried here is warned before it is cut. Else a little later than Pingora's own, so that its 504 comes first.
     let warned = to.is_carried() && to.kind == Kind::Plain;
     let later = |limit: Duration| if warned { limit } else { limit.saturating_add(GRACE) };
     let begins = if to.body == Body::Long { Begins::AfterBody } else { Begins::Now };

@@ -22,8 +22,8 @@ pub(crate) use checking::keep_checking;
 pub(crate) use endpoint::{Endpoint, Target};
 pub(crate) use health::{Ailment, Health};
 pub(crate) use idle::keep_tidy;
-pub(crate) use peer::PeerTemplate;
 pub use peer::UnusableUpstream;
+pub(crate) use peer::{PeerTemplate, WRITE};
 pub(crate) use resolve::keep_resolving;
 pub(crate) use route::{Chosen, Member, RouteUpstreams};
 

@@ -23,7 +23,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 const CONNECT_IN_ALL: Duration = Duration::from_secs(5);
 
 /// One write to the upstream.
-const WRITE: Duration = Duration::from_secs(30);
+pub(crate) const WRITE: Duration = Duration::from_secs(30);
 
 /// Streams on one HTTP/2 connection.
 const H2_STREAMS: usize = 100;

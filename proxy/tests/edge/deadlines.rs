@@ -102,7 +102,7 @@ async fn an_upstream_that_takes_no_connection_is_given_up() {
 }
 
 /// An upstream that tells of each connection and leaves it to the test.
-async fn doorman() -> (String, tokio::sync::mpsc::UnboundedReceiver<TcpStream>) {
+pub(crate) async fn doorman() -> (String, tokio::sync::mpsc::UnboundedReceiver<TcpStream>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (send, connections) = tokio::sync::mpsc::unbounded_channel();

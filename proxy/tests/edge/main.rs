@@ -1,6 +1,8 @@
 //! The proxy over real sockets: a TLS client in front, an upstream behind, sessions of the test's own.
 
 #[cfg(test)]
+mod carried;
+#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod client_certificates;
