@@ -28,10 +28,9 @@ use crate::sessions::Sessions;
 use crate::shared::{Keys, Shared};
 use crate::tls::{Certificates, Doors, Handshakes, Tickets, UnusableCertificate};
 use crate::traffic::Traffic;
-use crate::upstream::{Targets, UnhealthyUpstream, UnusableUpstream, keep_checking, keep_resolving, keep_tidy};
-
-/// Idle upstream connections that are kept, in all. Too few cost a handshake per request.
-const UPSTREAM_POOL: usize = 1024;
+use crate::upstream::{
+    ALL_IDLE, Targets, UnhealthyUpstream, UnusableUpstream, keep_checking, keep_resolving, keep_tidy,
+};
 
 /// One try and two more.
 const TRIES: usize = 3;
@@ -229,8 +228,7 @@ impl Proxy {
         let listeners = adopt(listeners)?;
         let redirect = adopt(redirect.into_iter().collect())?.pop();
         let door = Arc::new(Gatekeeper::new(Arc::clone(&shared.published), Arc::clone(&shared.metrics)));
-        let conf =
-            ServerConf { upstream_keepalive_pool_size: UPSTREAM_POOL, max_retries: TRIES, ..ServerConf::default() };
+        let conf = ServerConf { upstream_keepalive_pool_size: ALL_IDLE, max_retries: TRIES, ..ServerConf::default() };
         let proxy = Arc::new(http_proxy(&Arc::new(conf), Traffic::new(Arc::clone(shared))));
         // What runs beside the connections ends with them, not before.
         let beside = CancellationToken::new();

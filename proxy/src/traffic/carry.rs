@@ -89,13 +89,11 @@ async fn exchange(upstream: &mut Upstream, session: &mut Session, context: &mut 
             task = upstream.read_response_task() => task.map_err(|error| error.into_up())?,
             gone = session.downstream_session.read_body_or_idle(true) => return Err(client_gone(gone)),
         };
-        let last = pass(&mut task, session, context)?;
+        pass(&mut task, session, context)?;
+        let with_more = matches!(task, HttpTask::Header(_, false));
         let mut tasks = vec![task];
         // A head and what came with it are written at once.
-        if !last
-            && matches!(tasks.as_slice(), [HttpTask::Header(..)])
-            && let Some(body) = upstream.read_response_task().now_or_never()
-        {
+        if with_more && let Some(body) = upstream.read_response_task().now_or_never() {
             tasks.push(match body {
                 Ok(mut task) => {
                     pass(&mut task, session, context)?;
@@ -110,9 +108,8 @@ async fn exchange(upstream: &mut Upstream, session: &mut Session, context: &mut 
     }
 }
 
-/// Judges again what is on its way to the client, and makes it what the client gets. Whether it is the last of it.
-fn pass(task: &mut HttpTask, session: &Session, context: &mut Context) -> Result<bool> {
-    let last = task.is_end();
+/// Judges again what is on its way to the client, and makes it what the client gets.
+fn pass(task: &mut HttpTask, session: &Session, context: &mut Context) -> Result<()> {
     match task {
         HttpTask::Header(head, ended) => {
             response_headers::prepare(session, head, context)?;
@@ -124,7 +121,7 @@ fn pass(task: &mut HttpTask, session: &Session, context: &mut Context) -> Result
         HttpTask::Body(body, _) => again::sent(context, body.as_ref())?,
         HttpTask::UpgradedBody(..) | HttpTask::Trailer(_) | HttpTask::Done | HttpTask::Failed(_) => {}
     }
-    Ok(last)
+    Ok(())
 }
 
 /// A body that lasts until its connection ends goes in chunks: the client's connection stays.

@@ -20,8 +20,8 @@ pub(super) const IDLE: Duration = Duration::from_secs(55);
 /// Between two rounds that close what is too old, or was closed by the other end.
 const ROUND: Duration = Duration::from_secs(5);
 
-/// Idle connections to all upstreams together, as a rule.
-const ALL: usize = 1024;
+/// Idle connections to all upstreams together, as a rule. Too few cost a handshake per request.
+pub(crate) const ALL_IDLE: usize = 1024;
 
 /// What every address may keep, however many others keep.
 const FEW: usize = 8;
@@ -63,7 +63,7 @@ impl Idle {
         let since = Instant::now();
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.push_back(Held { stream, since });
-        let full = self.all.fetch_add(1, Ordering::Relaxed) >= ALL;
+        let full = self.all.fetch_add(1, Ordering::Relaxed) >= ALL_IDLE;
         let excess = if full && held.len() > FEW { held.pop_front() } else { None };
         drop(held);
         if excess.is_some() {
@@ -153,16 +153,16 @@ mod tests {
         assert_eq!((other.read(&mut [0; 1]).await.unwrap(), all.load(Ordering::Relaxed)), (0, 0));
 
         // Others keep as many as there may be: the oldest beyond the few that each may have goes.
-        all.store(ALL, Ordering::Relaxed);
+        all.store(ALL_IDLE, Ordering::Relaxed);
         let mut others = Vec::new();
         for _ in 0..=FEW {
             let (stream, other) = pair().await;
             idle.leave(stream);
             others.push(other);
         }
-        assert_eq!((others[0].read(&mut [0; 1]).await.unwrap(), all.load(Ordering::Relaxed)), (0, ALL + FEW));
+        assert_eq!((others[0].read(&mut [0; 1]).await.unwrap(), all.load(Ordering::Relaxed)), (0, ALL_IDLE + FEW));
         drop(idle);
-        assert_eq!((others[FEW].read(&mut [0; 1]).await.unwrap(), all.load(Ordering::Relaxed)), (0, ALL));
+        assert_eq!((others[FEW].read(&mut [0; 1]).await.unwrap(), all.load(Ordering::Relaxed)), (0, ALL_IDLE));
     }
 
     #[tokio::test]

@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 pub(crate) use checking::keep_checking;
 pub(crate) use endpoint::{Endpoint, Target};
 pub(crate) use health::{Ailment, Health};
-pub(crate) use idle::keep_tidy;
+pub(crate) use idle::{ALL_IDLE, keep_tidy};
 pub use peer::UnusableUpstream;
 pub(crate) use peer::{PeerTemplate, WRITE};
 pub(crate) use resolve::keep_resolving;
@@ -40,8 +40,8 @@ pub(crate) struct Identity {
 pub(crate) struct Targets {
     // A lock, not a generation: only a reload and the resolver's rounds take it, never a request.
     known: Mutex<HashMap<Identity, Weak<Target>>>,
-    /// Idle connections of all of them.
-    idle: Arc<AtomicUsize>,
+    /// Counts the idle connections of all of them.
+    all_idle: Arc<AtomicUsize>,
     /// Told when there is a new target to resolve.
     pub(crate) added: Notify,
     // As above: a reload and whoever asks for the state of the checks.
@@ -118,7 +118,7 @@ impl Targets {
         if let Some(target) = known.get(&identity).and_then(Weak::upgrade) {
             return target;
         }
-        let target = Arc::new(Target::new(Arc::clone(&upstream.host), upstream.port, Arc::clone(&self.idle)));
+        let target = Arc::new(Target::new(Arc::clone(&upstream.host), upstream.port, Arc::clone(&self.all_idle)));
         known.insert(identity, Arc::downgrade(&target));
         drop(known);
         self.added.notify_one();

@@ -19,6 +19,7 @@ const RETRY_SAVINGS: i64 = 50 * RETRY_COST;
 #[derive(Debug)]
 pub(crate) struct RouteUpstreams {
     members: Vec<Member>,
+    is_plain: bool,
     seed: AtomicU64,
     budget: AtomicI64,
 }
@@ -54,14 +55,16 @@ pub(crate) struct Chosen {
 impl RouteUpstreams {
     /// The upstreams in the order of the file with their weights.
     pub(crate) fn new(members: Vec<Member>) -> Self {
-        let members = members.into_iter().map(|member| Member { weight: member.weight.max(1), ..member }).collect();
+        let members: Vec<Member> =
+            members.into_iter().map(|member| Member { weight: member.weight.max(1), ..member }).collect();
+        let is_plain = members.iter().all(|member| member.template.upstream.scheme == Scheme::Http);
         // Any odd number will do: the sequence is for spreading load, not for secrets.
-        Self { members, seed: AtomicU64::new(STEP), budget: AtomicI64::new(RETRY_SAVINGS) }
+        Self { members, is_plain, seed: AtomicU64::new(STEP), budget: AtomicI64::new(RETRY_SAVINGS) }
     }
 
     /// Whether each of them speaks HTTP/1.1 in the clear.
     pub(crate) fn is_plain(&self) -> bool {
-        self.members.iter().all(|member| member.template.upstream.scheme == Scheme::Http)
+        self.is_plain
     }
 
     /// The best of two candidates drawn by weight: the one with fewer requests under way per weight. Healthy

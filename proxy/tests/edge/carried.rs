@@ -35,12 +35,12 @@ async fn asked(upstream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-/// Answers a request on a connection that a client's earlier request has left.
-async fn served(client: &mut Tls, upstream: &mut TcpStream) {
-    ask(client, "GET").await;
+/// Answers the request that comes next with `text`, which the client reads.
+async fn serve(upstream: &mut TcpStream, client: &mut Tls, text: &str) -> String {
     asked(upstream).await;
-    upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst").await.unwrap();
-    read_until(client, "first").await;
+    let length = text.len();
+    upstream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{text}").as_bytes()).await.unwrap();
+    read_until(client, text).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,10 +139,7 @@ async fn what_an_upstream_sends_beyond_its_answer_reaches_nobody() {
         // Closed by the proxy: at once, or when the next request finds it.
         let mut other = world.tls("open.test").await;
         ask(&mut other, "GET").await;
-        let mut fresh = connected(&mut connections).await;
-        asked(&mut fresh).await;
-        fresh.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecond").await.unwrap();
-        let answered = read_until(&mut other, "second").await;
+        let answered = serve(&mut connected(&mut connections).await, &mut other, "second").await;
         assert!(!answered.contains("forged"), "{answered}");
     }
 }
@@ -152,25 +149,18 @@ async fn a_connection_that_was_closed_meanwhile_is_replaced_and_only_what_is_saf
     let (_world, mut connections, mut client) = begin().await;
     // Closed while it waits: nobody asks by it.
     ask(&mut client, "GET").await;
-    let mut first = connected(&mut connections).await;
-    asked(&mut first).await;
-    first.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst").await.unwrap();
-    read_until(&mut client, "first").await;
-    drop(first);
+    serve(&mut connected(&mut connections).await, &mut client, "first").await;
     // Closed after the request came: a GET is sent again, a POST is not.
     ask(&mut client, "GET").await;
     let mut second = connected(&mut connections).await;
-    asked(&mut second).await;
-    second.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecond").await.unwrap();
-    read_until(&mut client, "second").await;
+    serve(&mut second, &mut client, "second").await;
     ask(&mut client, "GET").await;
     asked(&mut second).await;
     drop(second);
     let mut third = connected(&mut connections).await;
-    asked(&mut third).await;
-    third.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nthird").await.unwrap();
-    read_until(&mut client, "third").await;
-    served(&mut client, &mut third).await;
+    serve(&mut third, &mut client, "third").await;
+    ask(&mut client, "GET").await;
+    serve(&mut third, &mut client, "fourth").await;
     ask(&mut client, "POST").await;
     asked(&mut third).await;
     drop(third);
