@@ -1,5 +1,5 @@
 //! What grows with routes, sessions and connections. `growth --out FILE [--binary PORTCULLIS] [--routes 10,100]
-//! [--sessions 10,100000] [--connections 2000] [--seconds 5]`; an empty list leaves its part out.
+//! [--sessions 10,100000] [--connections 2000] [--seconds 9]`; an empty list leaves its part out.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let out = PathBuf::from(options.get("out").unwrap_or("target/bench-growth.json"));
     let binary = options.binary()?;
-    let span = Duration::from_secs(options.get("seconds").unwrap_or("5").parse()?);
+    let span = Duration::from_secs(options.get("seconds").unwrap_or("9").parse()?);
     let watch = Watch::begin();
     let mut series = Vec::new();
     let counts = numbers(options.get("routes").unwrap_or("10,100,1000,10000"))?;

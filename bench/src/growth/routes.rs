@@ -13,6 +13,8 @@ use crate::site::{Origin, Process, Site};
 
 /// Starts that are measured; their median counts.
 const STARTS: usize = 3;
+/// Rounds of load that are measured.
+const ROUNDS: u32 = 9;
 /// Reloads under load that are measured; their median counts, and every failed request of all of them.
 const RELOADS: usize = 5;
 /// Streams that stay open across the reloads.
@@ -20,20 +22,31 @@ const STREAMS: usize = 10;
 /// How long an idle process is left alone before its memory is read.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// What one number of routes showed.
+/// One number of routes, served by a process of its own.
 #[derive(Debug)]
-struct Found {
+struct Served {
+    routes: usize,
+    site: Site,
+    process: Process,
     start: f64,
     idle: f64,
+    /// Requests per CPU-second, round by round.
+    rates: Vec<f64>,
+    _origin: Origin,
+}
+
+/// What five reloads under load showed.
+#[derive(Debug)]
+struct Reloaded {
     loaded: f64,
-    per_cpu_second: f64,
     reload: f64,
     from_change: f64,
     failed: u64,
     closed: u64,
 }
 
-/// Measures each of `counts`, loading for `span`.
+/// Measures each of `counts`, loading for `span`. The rounds of load go from one number of routes to the next and
+/// begin again: what else the machine does meanwhile falls on all of them.
 ///
 /// # Errors
 /// The binary does not start, or does not answer as configured.
@@ -41,32 +54,34 @@ pub async fn measure(binary: &Path, counts: &[usize], span: Duration) -> io::Res
     let mut series = [
         Series::new("start: program to READY, over routes", "s", Goal::AtMost(1.0)),
         Series::new("idle all-in-one, resident, over routes", "MiB", Goal::Open),
-        Series::new("resident under load and reloads, over routes", "MiB", Goal::Open),
         Series::new("requests per CPU-second, over routes", "1/s", Goal::Open),
         Series::new("CPU per request / at fewest, over routes", "ratio", Goal::AtMost(1.1)),
+        Series::new("resident under load and reloads, over routes", "MiB", Goal::Open),
         Series::new("reload under load, over routes", "ms", Goal::AtMost(250.0)),
         Series::new("file changed to served, over routes", "ms", Goal::Open),
         Series::new("requests failed by reloads, over routes", "requests", Goal::AtMost(0.0)),
         Series::new("streams closed by reloads, over routes", "streams", Goal::AtMost(0.0)),
     ];
-    let mut first = None;
+    let mut all = Vec::new();
     for count in counts {
         say(&format!("{count} routes"));
-        let found = one(binary, *count, span).await?;
-        let base = *first.get_or_insert(found.per_cpu_second);
-        let figures = [
-            found.start,
-            found.idle,
-            found.loaded,
-            found.per_cpu_second,
-            base / found.per_cpu_second.max(1.0),
-            found.reload,
-            found.from_change,
-            figure(found.failed),
-            figure(found.closed),
-        ];
-        let at = u32::try_from(*count).unwrap_or(u32::MAX);
-        series.iter_mut().zip(figures).for_each(|(series, figure)| series.add(at, figure));
+        all.push(begin(binary, *count).await?);
+    }
+    // The first round fills what is kept per route and session, and does not count.
+    for round in 0..=ROUNDS {
+        for served in &mut all {
+            let rate = rate(served, span / ROUNDS).await?;
+            served.rates.extend((round > 0).then_some(rate));
+        }
+    }
+    let first = all.first().map(|served| served.rates.clone()).unwrap_or_default();
+    for served in all {
+        let at = u32::try_from(served.routes).unwrap_or(u32::MAX);
+        let ratios: Vec<f64> = first.iter().zip(&served.rates).map(|(first, rate)| first / rate.max(1.0)).collect();
+        let before = [served.start, served.idle, quantile(&served.rates, 0.5), quantile(&ratios, 0.5)];
+        let found = reload(served).await?;
+        let after = [found.loaded, found.reload, found.from_change, figure(found.failed), figure(found.closed)];
+        series.iter_mut().zip(before.into_iter().chain(after)).for_each(|(series, figure)| series.add(at, figure));
     }
     let smallest = series.get(1).and_then(Series::first);
     let mut all = series.to_vec();
@@ -74,7 +89,8 @@ pub async fn measure(binary: &Path, counts: &[usize], span: Duration) -> io::Res
     Ok(all)
 }
 
-async fn one(binary: &Path, routes: usize, span: Duration) -> io::Result<Found> {
+/// Starts a process that serves `routes` routes, with a person signed in.
+async fn begin(binary: &Path, routes: usize) -> io::Result<Served> {
     let origin = Origin::start().await?;
     let site = Site::new(binary, origin.address)?;
     site.write(routes, "nobody")?;
@@ -93,47 +109,50 @@ async fn one(binary: &Path, routes: usize, span: Duration) -> io::Result<Found> 
     if status != 200 {
         return Err(io::Error::other(format!("a request was answered with {status}")));
     }
-    let (per_cpu_second, failed_before) = rate(&site, &process, (routes, span)).await?;
-    if failed_before > 0 {
-        return Err(io::Error::other(format!("{failed_before} requests failed without a reload")));
-    }
-    let streams = Streams::open(&site, STREAMS.min(routes)).await?;
-    let load = Load::start(&site, routes)?;
+    let start = quantile(&starts, 0.5);
+    Ok(Served { routes, site, process, start, idle, rates: Vec::new(), _origin: origin })
+}
+
+/// Reloads under load, with streams open, and ends the process.
+async fn reload(served: Served) -> io::Result<Reloaded> {
+    let Served { routes, site, process, .. } = &served;
+    let streams = Streams::open(site, STREAMS.min(*routes)).await?;
+    let load = Load::start(site, *routes)?;
     let (mut reloads, mut changes) = (Vec::new(), Vec::new());
     for round in 0..RELOADS {
         sleep(Duration::from_millis(500)).await;
-        let reload = process.reload(|| site.write(routes, &format!("nobody-{round}-"))).await?;
+        let reload = process.reload(|| site.write(*routes, &format!("nobody-{round}-"))).await?;
         reloads.push(reload.itself.as_secs_f64() * 1000.0);
         changes.push(reload.from_change.as_secs_f64() * 1000.0);
     }
     sleep(Duration::from_millis(500)).await;
     let (_, failed) = load.finish().await;
-    let found = Found {
-        start: quantile(&starts, 0.5),
-        idle,
-        loaded: mebibytes(&process),
-        per_cpu_second,
+    let found = Reloaded {
+        loaded: mebibytes(process),
         reload: quantile(&reloads, 0.5),
         from_change: quantile(&changes, 0.5),
         failed,
         closed: streams.closed(),
     };
     drop(streams);
-    process.stop().await?;
+    served.process.stop().await?;
     Ok(found)
 }
 
-/// Requests per CPU-second of the process, and how many failed.
-async fn rate(site: &Site, process: &Process, (routes, span): (usize, Duration)) -> io::Result<(f64, u64)> {
-    let load = Load::start(site, routes)?;
+/// Requests per CPU-second of the process under a load of `span`.
+async fn rate(served: &Served, span: Duration) -> io::Result<f64> {
+    let load = Load::start(&served.site, served.routes)?;
     // Connections, upstream connections and allocator warm up outside the measure.
     sleep(span / 4).await;
-    let ((before, _), used_before) = (load.so_far(), process.spent());
+    let ((before, _), used_before) = (load.so_far(), served.process.spent());
     sleep(span).await;
-    let ((after, _), used_after) = (load.so_far(), process.spent());
+    let ((after, _), used_after) = (load.so_far(), served.process.spent());
     let (_, failed) = load.finish().await;
+    if failed > 0 {
+        return Err(io::Error::other(format!("{failed} requests failed without a reload")));
+    }
     let used = used_after.saturating_sub(used_before).as_secs_f64();
-    Ok((figure(after.saturating_sub(before)) / used.max(0.01), failed))
+    Ok(figure(after.saturating_sub(before)) / used.max(0.01))
 }
 
 fn mebibytes(process: &Process) -> f64 {

@@ -101,6 +101,8 @@ pub(crate) struct Exchange {
     total_after_body: AtomicU64,
     idle: AtomicU64,
     body: AtomicU64,
+    /// The end of what permits it: nobody is warned of that.
+    end: AtomicU64,
     activity: AtomicU64,
     body_progress: AtomicU64,
     /// Whether lateness is to be told before it cuts.
@@ -130,6 +132,7 @@ impl Exchange {
             total_after_body: AtomicU64::new(NEVER),
             idle: AtomicU64::new(NEVER),
             body: AtomicU64::new(NEVER),
+            end: AtomicU64::new(NEVER),
             activity: AtomicU64::new(0),
             body_progress: AtomicU64::new(0),
             warned: AtomicBool::new(false),
@@ -231,8 +234,7 @@ impl Exchange {
 
     /// Ends the exchange after `rest`, if nothing ends it before, and without a warning.
     pub(crate) fn end_within(&self, rest: Duration) {
-        self.answered();
-        self.total.fetch_min(self.now().saturating_add(milliseconds(rest)), Ordering::Relaxed);
+        self.end.fetch_min(self.now().saturating_add(milliseconds(rest)), Ordering::Relaxed);
         self.rearm();
     }
 
@@ -287,14 +289,15 @@ impl Exchange {
         if due > now {
             return due;
         }
-        if matches!(cause, Cut::Timeout | Cut::Idle) && self.warned.swap(false, Ordering::Relaxed) {
+        let may_go_on = now < self.end.load(Ordering::Relaxed) && matches!(cause, Cut::Timeout | Cut::Idle);
+        if may_go_on && self.warned.swap(false, Ordering::Relaxed) {
             let grace = now.saturating_add(milliseconds(GRACE));
             self.total.store(NEVER, Ordering::Relaxed);
             self.idle.store(NEVER, Ordering::Relaxed);
             self.grace.store(grace, Ordering::Relaxed);
             self.late.store(code(cause), Ordering::Relaxed);
             self.waker.wake();
-            return grace;
+            return self.next_due().0;
         }
         self.cut(cause);
         NEVER
@@ -307,6 +310,7 @@ impl Exchange {
         [
             (self.head.load(Ordering::Relaxed), Cut::Head),
             (self.total.load(Ordering::Relaxed), Cut::Timeout),
+            (self.end.load(Ordering::Relaxed), Cut::Timeout),
             (after(&self.activity, &self.idle), Cut::Idle),
             (after(&self.body_progress, &self.body), Cut::Body),
             (self.grace.load(Ordering::Relaxed), coded(self.late.load(Ordering::Relaxed)).unwrap_or(Cut::Timeout)),

@@ -175,20 +175,23 @@ async fn a_session_that_ends_closes_a_stream_that_outlived_its_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_is_warned_has_a_moment_to_say_so_and_one_that_says_nothing_is_cut() {
-    for (deadlines, cut) in [
-        (Deadlines { total: Some(Duration::from_secs(5)), ..Deadlines::default() }, Cut::Timeout),
-        (Deadlines { idle: Some(Duration::from_secs(5)), ..Deadlines::default() }, Cut::Idle),
+    let session = Duration::from_secs(5) + GRACE / 2;
+    for (deadlines, cut, session) in [
+        (Deadlines { total: Some(Duration::from_secs(5)), ..Deadlines::default() }, Cut::Timeout, None),
+        (Deadlines { idle: Some(Duration::from_secs(5)), ..Deadlines::default() }, Cut::Idle, None),
+        (Deadlines { total: Some(Duration::from_secs(5)), ..Deadlines::default() }, Cut::Timeout, Some(session)),
     ] {
         let one = exchange(60);
         one.head_read();
         one.limit(Deadlines { warned: true, ..deadlines });
+        session.into_iter().for_each(|rest| one.end_within(rest));
         let inner = Arc::clone(&one);
         let late = poll_fn(move |_| if inner.is_late() { Poll::Ready(()) } else { Poll::Pending });
         let started = Instant::now();
         assert_eq!(run(Arc::clone(&one), late).await, Ok(()));
         assert_eq!(started.elapsed().as_secs(), 5);
         assert_eq!(run(one, std::future::pending::<()>()).await, Err(cut));
-        assert_eq!(started.elapsed(), Duration::from_secs(5) + GRACE);
+        assert_eq!(started.elapsed(), session.unwrap_or(Duration::from_secs(5) + GRACE));
     }
 }
 

@@ -131,6 +131,20 @@ pub(crate) fn sent(context: &mut Context, body: Option<&Bytes>) -> Result<()> {
     Ok(())
 }
 
+/// Notes bytes of the request's body on their way to the upstream; `ended` when nothing comes after them.
+///
+/// # Errors
+/// The permission is gone; they may not pass.
+pub(crate) fn received(context: &mut Context, body: &[u8], ended: bool) -> Result<()> {
+    context.received += u64::try_from(body.len()).unwrap_or(u64::MAX);
+    context.exchange.body_passed(ended);
+    check(context)?;
+    if !body.is_empty() {
+        used(context, Passing::ToUpstream);
+    }
+    Ok(())
+}
+
 /// An exchange that lasts is a use of its session as long as the client sends, or receives what it asked for:
 /// what an event stream or a WebSocket pushes proves nobody's presence.
 pub(crate) fn used(context: &mut Context, by: Passing) {

@@ -25,7 +25,6 @@ use pingora_core::{Error, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
-use again::Passing;
 pub(crate) use again::still;
 pub(crate) use context::Context;
 use context::Passage;
@@ -126,14 +125,7 @@ impl ProxyHttp for Traffic {
         end: bool,
         context: &mut Box<Context>,
     ) -> Result<()> {
-        let bytes = body.as_ref().map_or(0, Bytes::len);
-        context.received += u64::try_from(bytes).unwrap_or(u64::MAX);
-        context.exchange.body_passed(end);
-        again::check(context)?;
-        if bytes > 0 {
-            again::used(context, Passing::ToUpstream);
-        }
-        Ok(())
+        again::received(context, body.as_deref().unwrap_or_default(), end)
     }
 
     async fn upstream_response_filter(
@@ -174,7 +166,7 @@ impl ProxyHttp for Traffic {
         context: &mut Box<Context>,
         reused: bool,
     ) -> Box<Error> {
-        way::broke_off(session, context, error, reused)
+        way::broke_off(session, context, error, (reused, !session.as_ref().retry_buffer_truncated()))
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Box<Context>) -> FailToProxy {

@@ -90,7 +90,7 @@ pub(crate) fn deadlines(to: &ToRoute, body_progress: Duration) -> Deadlines {
         Kind::Grpc => (rules.timeout, None),
         Kind::Plain => (rules.timeout, Some(body_progress)),
     };
-    // What is carried here is warned before it is cut. Else a little later than Pingora's own, so that its 504 comes first.
+    // What is carried by us is warned before it is cut. Else a little later than Pingora's own, so that its 504 comes first.
     let warned = to.is_carried() && to.kind == Kind::Plain;
     let later = |limit: Duration| if warned { limit } else { limit.saturating_add(GRACE) };
     let begins = if to.body == Body::Long { Begins::AfterBody } else { Begins::Now };
@@ -130,17 +130,23 @@ pub(crate) fn not_connected(context: &mut Context, mut error: Box<Error>) -> Box
     error
 }
 
+/// Whether a request of this method may be sent twice (RFC 9110 §9.2.2).
+pub(crate) fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE)
+}
+
 /// A connection broke under a request: only what may be sent twice is sent again, and only if nothing came
-/// back on a connection from the pool (the origin had closed it) or nothing was sent.
-pub(crate) fn broke_off(session: &Session, context: &mut Context, error: Box<Error>, reused: bool) -> Box<Error> {
+/// back on a connection from the pool (the origin had closed it) or nothing was sent. `whole`: what was read of the
+/// request is at hand.
+pub(crate) fn broke_off(
+    session: &Session,
+    context: &mut Context,
+    error: Box<Error>,
+    (reused, whole): (bool, bool),
+) -> Box<Error> {
     let mut error = error;
     let answered = session.response_written().is_some();
-    let whole = !session.as_ref().retry_buffer_truncated();
-    let idempotent = matches!(
-        session.req_header().method,
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
-    );
-    if answered || !whole || !idempotent {
+    if answered || !whole || !is_idempotent(&session.req_header().method) {
         error.set_retry(false);
     } else {
         error.retry.decide_reuse(reused);

@@ -1,4 +1,4 @@
-//! Requests without a body, as an upstream sees them that answers byte by byte.
+//! Requests as an upstream sees them that answers byte by byte.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -177,4 +177,137 @@ async fn an_upstream_hears_that_its_client_has_gone() {
     drop(client);
     let end = tokio::time::timeout(PATIENCE, upstream.read(&mut [0; 1])).await.expect("the connection stays open");
     assert!(matches!(end, Ok(0) | Err(_)));
+}
+
+/// Reads `text`, which is what comes next.
+async fn sent(upstream: &mut TcpStream, text: &str) {
+    let mut read = vec![0; text.len()];
+    tokio::time::timeout(PATIENCE, upstream.read_exact(&mut read)).await.expect("it does not come").unwrap();
+    assert_eq!(String::from_utf8_lossy(&read), text);
+}
+
+/// Sends the head of a request with a body, and what is there of the body.
+async fn begin_body(client: &mut Tls, method: &str, fields: &str, body: &str) {
+    let request = format!("{method} /page HTTP/1.1\r\nHost: open.test\r\n{fields}\r\n\r\n{body}");
+    client.write_all(request.as_bytes()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_body_goes_up_as_it_comes_and_its_connection_serves_the_next() {
+    let (world, mut connections, mut client) = begin().await;
+    // A length, and none: piece by piece, as they come.
+    begin_body(&mut client, "POST", "Content-Length: 6", "one").await;
+    let mut upstream = connected(&mut connections).await;
+    let head = asked(&mut upstream).await.to_lowercase();
+    assert!(head.contains("\r\ncontent-length: 6\r\n") && !head.contains("transfer-encoding"), "{head}");
+    client.write_all(b"two").await.unwrap();
+    sent(&mut upstream, "onetwo").await;
+    upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst").await.unwrap();
+    read_until(&mut client, "first").await;
+
+    begin_body(&mut client, "PUT", "Transfer-Encoding: chunked", "5\r\nthree\r\n").await;
+    let head = asked(&mut upstream).await.to_lowercase();
+    assert!(head.contains("\r\ntransfer-encoding: chunked\r\n") && !head.contains("content-length"), "{head}");
+    sent(&mut upstream, "5\r\nthree\r\n").await;
+    client.write_all(b"4\r\nfour\r\n0\r\n\r\n").await.unwrap();
+    sent(&mut upstream, "4\r\nfour\r\n0\r\n\r\n").await;
+    upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecond").await.unwrap();
+    read_until(&mut client, "second").await;
+
+    // A client that waits until it is told to go on.
+    begin_body(&mut client, "POST", "Expect: 100-continue\r\nContent-Length: 4", "").await;
+    asked(&mut upstream).await;
+    upstream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.unwrap();
+    read_until(&mut client, "HTTP/1.1 100 Continue\r\n\r\n").await;
+    client.write_all(b"five").await.unwrap();
+    sent(&mut upstream, "five").await;
+    upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nthird").await.unwrap();
+    read_until(&mut client, "third").await;
+    let mut other = world.tls("open.test").await;
+    ask(&mut other, "GET").await;
+    serve(&mut upstream, &mut other, "fourth").await;
+    assert!(connections.try_recv().is_err(), "another connection was made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_passes_while_the_body_still_goes_up() {
+    let (world, mut connections, mut client) = begin().await;
+    begin_body(&mut client, "POST", "Transfer-Encoding: chunked", "3\r\none\r\n").await;
+    let mut upstream = connected(&mut connections).await;
+    asked(&mut upstream).await;
+    sent(&mut upstream, "3\r\none\r\n").await;
+    upstream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nein\r\n").await.unwrap();
+    read_until(&mut client, "ein\r\n").await;
+    client.write_all(b"3\r\ntwo\r\n").await.unwrap();
+    sent(&mut upstream, "3\r\ntwo\r\n").await;
+    // All of the answer before all of the body: the upstream's connection goes on.
+    upstream.write_all(b"0\r\n\r\n").await.unwrap();
+    read_until(&mut client, "0\r\n\r\n").await;
+    client.write_all(b"0\r\n\r\n").await.unwrap();
+    sent(&mut upstream, "0\r\n\r\n").await;
+    read_all(&mut client).await;
+    let mut other = world.tls("open.test").await;
+    ask(&mut other, "GET").await;
+    serve(&mut upstream, &mut other, "second").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_does_not_want_the_rest_of_a_body_says_so() {
+    let (_world, mut connections, mut client) = begin().await;
+    begin_body(&mut client, "POST", "Transfer-Encoding: chunked", "3\r\none\r\n").await;
+    let mut upstream = connected(&mut connections).await;
+    asked(&mut upstream).await;
+    sent(&mut upstream, "3\r\none\r\n").await;
+    upstream.write_all(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 5\r\n\r\nlarge").await.unwrap();
+    drop(upstream);
+    assert_eq!(status(&read_until(&mut client, "large").await), 413);
+    // What comes all the same reaches nobody, and its connection ends.
+    for _ in 0..64 {
+        if client.write_all(format!("1000\r\n{}\r\n", "x".repeat(4096)).as_bytes()).await.is_err() {
+            return;
+        }
+    }
+    if client.write_all(b"0\r\n\r\n").await.is_ok() {
+        tokio::time::timeout(PATIENCE, client.read_to_end(&mut Vec::new())).await.expect("it stays open").ok();
+    }
+    assert!(connections.try_recv().is_err(), "a request that was answered was sent again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_sent_twice_only_where_that_is_safe_and_it_is_all_there() {
+    for (method, length, status_of_it) in [("PUT", 40_000, 200), ("PUT", 80_000, 502), ("POST", 40_000, 502)] {
+        let (_world, mut connections, mut client) = begin().await;
+        ask(&mut client, "GET").await;
+        let mut first = connected(&mut connections).await;
+        serve(&mut first, &mut client, "first").await;
+        // Read whole by an upstream that goes away then.
+        let body = "x".repeat(length);
+        begin_body(&mut client, method, &format!("Content-Length: {length}"), &body).await;
+        asked(&mut first).await;
+        sent(&mut first, &body).await;
+        drop(first);
+        if status_of_it == 200 {
+            let mut second = connected(&mut connections).await;
+            asked(&mut second).await;
+            sent(&mut second, &body).await;
+            second.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecond").await.unwrap();
+            read_until(&mut client, "second").await;
+        } else {
+            assert_eq!(status(&read_until(&mut client, "\r\n\r\n").await), status_of_it, "{method} {length}");
+            assert!(connections.try_recv().is_err(), "{method} of {length} bytes was sent twice");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_hears_that_its_client_has_gone_in_the_middle_of_a_body() {
+    let (_world, mut connections, mut client) = begin().await;
+    begin_body(&mut client, "POST", "Transfer-Encoding: chunked", "3\r\none\r\n").await;
+    let mut upstream = connected(&mut connections).await;
+    asked(&mut upstream).await;
+    sent(&mut upstream, "3\r\none\r\n").await;
+    drop(client);
+    let mut rest = Vec::new();
+    let end = tokio::time::timeout(PATIENCE, upstream.read_to_end(&mut rest)).await.expect("the connection stays open");
+    assert!(end.is_err() || rest.is_empty(), "a body that broke off was ended: {rest:?}");
 }
