@@ -1,4 +1,4 @@
-//! Requests to HTTP/1.1 upstreams in the clear, by ourselves. Pingora's own way is made for caches and modules too: two
+//! Requests to upstreams in the clear, by ourselves. Pingora's own way is made for caches and modules too: two
 //! halves that hand tasks to each other. One loop does, and takes three fifths of the time.
 
 use std::sync::Arc;
@@ -9,14 +9,13 @@ use futures_util::FutureExt;
 use http::{Method, StatusCode, Version, header};
 use pingora_core::connectors::TransportConnector;
 use pingora_core::protocols::http::HttpTask;
-use pingora_core::protocols::http::v1::client::HttpSession as Upstream;
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
+use super::connection::Connection;
 use super::{Context, again, request_headers, response_headers, way};
 use crate::exchange::Exchange;
-use crate::upstream::WRITE;
 
 /// The most that is kept of a body, for a second try.
 const KEPT_BYTES: usize = 64 * 1024;
@@ -27,7 +26,7 @@ const KEPT_BYTES: usize = 64 * 1024;
 /// No upstream answers, the client is gone, or the exchange may not go on.
 pub(crate) async fn carry(connector: &TransportConnector, session: &mut Session, context: &mut Context) -> Result<()> {
     let exchange = Arc::clone(&context.exchange);
-    let mut kept = Kept::new(way::is_idempotent(&session.req_header().method));
+    let mut kept = Kept::default();
     loop {
         let outcome = tokio::select! {
             biased;
@@ -57,34 +56,26 @@ async fn attempt(
     let to = context.routed().ok_or_else(|| Error::explain(ErrorType::InternalError, "request has no way"))?;
     let chosen = way::choose(to).await?;
     let endpoint = Arc::clone(&chosen.endpoint);
-    let (stream, reused) = match endpoint.idle.take() {
-        Some(stream) => (stream, true),
-        None => {
-            let peer = chosen.template.peer(endpoint.address, false, None);
-            match Box::pin(connector.new_stream(&peer)).await {
-                Ok(stream) => (stream, false),
-                Err(mut error) => {
-                    error.as_up();
-                    return Err(way::not_connected(context, error));
-                }
-            }
+    let (mut upstream, reused) = match Box::pin(Connection::open(connector, chosen)).await {
+        Ok(opened) => opened,
+        Err(mut error) => {
+            error.as_up();
+            return Err(way::not_connected(context, error));
         }
     };
     way::connected(context);
-    let mut upstream = Upstream::new(stream);
     let has_body = !session.as_mut().is_body_empty();
     // Whatever else has no deadline of its own: a body that nobody reads, and heads of exchanges that may last for ever.
-    upstream.write_timeout = (has_body || context.exchange.is_unlimited()).then_some(WRITE);
+    if has_body || context.exchange.is_unlimited() {
+        upstream.bound_writes();
+    }
     match exchange(&mut upstream, session, context, has_body.then_some(&mut *kept)).await {
         Ok(Sent::Whole) => {
-            upstream.respect_keepalive();
-            if let Some(stream) = upstream.reuse().await {
-                endpoint.idle.leave(stream);
-            }
+            upstream.leave(&endpoint).await;
             Ok(())
         }
         Ok(Sent::InPart) => Ok(()),
-        Err(error) => Err(way::broke_off(session, context, error, (reused, kept.is_whole))),
+        Err(error) => Err(way::broke_off(session, context, error, (reused, kept.is_whole()))),
     }
 }
 
@@ -99,18 +90,19 @@ enum Sent {
 
 /// Sends the request up and the answer down. `kept`: what is kept of the body, if there is one.
 async fn exchange(
-    upstream: &mut Upstream,
+    upstream: &mut Connection,
     session: &mut Session,
     context: &mut Context,
     kept: Option<&mut Kept>,
 ) -> Result<Sent> {
     // The way there may have taken a while.
     again::check(context)?;
-    let mut request = request_headers::made(session, context)?;
-    if kept.is_some() && !request.headers.contains_key(header::CONTENT_LENGTH) {
+    let mut request = request_headers::made(session, context, upstream.version())?;
+    let has_length = request.headers.contains_key(header::CONTENT_LENGTH);
+    if kept.is_some() && !has_length && upstream.version() == Version::HTTP_11 {
         request.insert_header(header::TRANSFER_ENCODING, "chunked")?;
     }
-    upstream.write_request_header(Box::new(request)).await.map_err(|error| error.into_up())?;
+    upstream.send_head(request, kept.is_none()).await?;
     let (sent, mut answered) = match kept {
         Some(kept) => send_body(upstream, session, context, kept).await?,
         None => (Sent::Whole, false),
@@ -119,7 +111,7 @@ async fn exchange(
         // Cancel-safe: what was read of either side lies in its session.
         let task = tokio::select! {
             biased;
-            task = upstream.read_response_task() => task.map_err(|error| error.into_up())?,
+            task = upstream.read() => task?,
             // Nothing comes any more but the end of the client. What is left of a body is not looked at here.
             gone = session.downstream_session.read_body_or_idle(true), if sent == Sent::Whole => {
                 return Err(client_gone(gone));
@@ -133,24 +125,27 @@ async fn exchange(
 /// Sends the body up, and meanwhile the answer down; whether it was all of the answer. One that is there before the end
 /// of the body does not stop it: the rest is part of a request that was permitted.
 async fn send_body(
-    upstream: &mut Upstream,
+    upstream: &mut Connection,
     session: &mut Session,
     context: &mut Context,
     kept: &mut Kept,
 ) -> Result<(Sent, bool)> {
     // Of an earlier try.
+    let mut ended = session.as_mut().is_body_done();
     for piece in &kept.pieces {
-        if upstream.write_body(piece).await.is_err() {
+        if upstream.send_body(piece.clone(), false).await.is_err() {
             return Ok((Sent::InPart, false));
         }
     }
-    let mut ended = session.as_mut().is_body_done();
+    if ended && upstream.send_body(Bytes::new(), true).await.is_err() {
+        return Ok((Sent::InPart, false));
+    }
     let mut answered = false;
     while !ended {
         // Either may be first: a side that is always ready leaves the other its share. Cancel-safe as above.
         tokio::select! {
-            task = upstream.read_response_task(), if !answered => {
-                answered = deliver(task.map_err(|error| error.into_up())?, upstream, session, context).await?;
+            task = upstream.read(), if !answered => {
+                answered = deliver(task?, upstream, session, context).await?;
             }
             piece = session.downstream_session.read_request_body() => {
                 let piece = piece.map_err(|error| error.into_down())?;
@@ -159,20 +154,19 @@ async fn send_body(
                 again::received(context, &piece, ended)?;
                 kept.keep(&piece);
                 // An upstream that reads no more may have said why: its answer says more than this error.
-                if !piece.is_empty() && upstream.write_body(&piece).await.is_err() {
+                if upstream.send_body(piece, ended).await.is_err() {
                     return Ok((Sent::InPart, answered));
                 }
             }
         }
     }
-    let finished = upstream.finish_body().await.is_ok();
-    Ok((if finished { Sent::Whole } else { Sent::InPart }, answered))
+    Ok((Sent::Whole, answered))
 }
 
 /// Hands on what has come of the answer; whether that was the last of it.
 async fn deliver(
     mut task: HttpTask,
-    upstream: &mut Upstream,
+    upstream: &mut Connection,
     session: &mut Session,
     context: &mut Context,
 ) -> Result<bool> {
@@ -180,48 +174,48 @@ async fn deliver(
     let with_more = matches!(task, HttpTask::Header(_, false));
     let mut tasks = vec![task];
     // A head and what came with it are written at once.
-    if with_more && let Some(body) = upstream.read_response_task().now_or_never() {
+    if with_more && let Some(body) = upstream.read().now_or_never() {
         tasks.push(match body {
             Ok(mut task) => {
                 pass(&mut task, session, context)?;
                 task
             }
-            Err(error) => HttpTask::Failed(error.into_up()),
+            Err(error) => HttpTask::Failed(error),
         });
     }
     session.downstream_session.response_duplex_vec(tasks).await
 }
 
-/// What was sent of a body, for a second try: as long as it is all of it, and there may be one.
-#[derive(Debug)]
+/// What was sent of a body, for a second try, as long as it is all of it.
+#[derive(Debug, Default)]
 struct Kept {
     pieces: Vec<Bytes>,
     bytes: usize,
-    is_whole: bool,
 }
 
 impl Kept {
-    fn new(wanted: bool) -> Self {
-        Self { pieces: Vec::new(), bytes: 0, is_whole: wanted }
-    }
-
     fn keep(&mut self, piece: &Bytes) {
         self.bytes = self.bytes.saturating_add(piece.len());
-        self.is_whole &= self.bytes <= KEPT_BYTES;
-        if !self.is_whole {
+        if !self.is_whole() {
             self.pieces.clear();
         } else if !piece.is_empty() {
             self.pieces.push(piece.clone());
         }
+    }
+
+    const fn is_whole(&self) -> bool {
+        self.bytes <= KEPT_BYTES
     }
 }
 
 /// Judges again what is on its way to the client, and makes it what the client gets.
 fn pass(task: &mut HttpTask, session: &Session, context: &mut Context) -> Result<()> {
     match task {
-        HttpTask::Header(head, ended) => {
+        HttpTask::Header(head, _) => {
             response_headers::prepare(session, head, context)?;
-            frame(head, *ended, &session.req_header().method)?;
+            if !session.is_http2() {
+                frame(head, &session.req_header().method)?;
+            }
             if !head.status.is_informational() {
                 context.exchange.answered();
             }
@@ -232,17 +226,16 @@ fn pass(task: &mut HttpTask, session: &Session, context: &mut Context) -> Result
     Ok(())
 }
 
-/// A body that lasts until its connection ends goes in chunks: the client's connection stays.
-fn frame(head: &mut ResponseHeader, ended: bool, method: &Method) -> Result<()> {
-    let bodiless = ended
-        || *method == Method::HEAD
+/// A body without a length goes in chunks: the client's connection stays.
+fn frame(head: &mut ResponseHeader, method: &Method) -> Result<()> {
+    head.set_version(Version::HTTP_11);
+    let bodiless = *method == Method::HEAD
         || head.status.is_informational()
         || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let framed = |name| head.headers.contains_key(name);
     if bodiless || framed(header::CONTENT_LENGTH) || framed(header::TRANSFER_ENCODING) {
         return Ok(());
     }
-    head.set_version(Version::HTTP_11);
     head.insert_header(header::TRANSFER_ENCODING, "chunked")
 }
 

@@ -216,7 +216,7 @@ impl ToRoute {
     /// Whether it goes there without the engine's help: see [`carry`](super::carry).
     pub(crate) fn is_carried(&self) -> bool {
         let plain = self.state.upstreams.as_ref().is_some_and(RouteUpstreams::is_plain);
-        plain && matches!(self.kind, Kind::Plain | Kind::Events)
+        plain && self.kind != Kind::Upgrade
     }
 }
 

@@ -4,6 +4,7 @@ mod again;
 mod answer;
 mod both_ways;
 mod carry;
+mod connection;
 mod context;
 mod failure;
 mod judge;

@@ -3,6 +3,7 @@
 
 use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Uri, Version};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
@@ -68,17 +69,17 @@ pub(crate) fn prepare(session: &Session, request: &mut RequestHeader, context: &
     made
 }
 
-/// The upstream's head of a request that goes to it over HTTP/1.1 without the engine's help.
+/// The upstream's head of a request that goes to it in the clear without the engine's help, over `version` of HTTP.
 ///
 /// # Errors
 /// A value that is no header, which ends the request.
-pub(crate) fn made(session: &Session, context: &mut Context) -> Result<RequestHeader> {
+pub(crate) fn made(session: &Session, context: &mut Context, version: Version) -> Result<RequestHeader> {
     let request_id = context.identify();
     let sent = session.req_header();
     let mut head = http::Request::new(()).into_parts().0;
     head.method = sent.method.clone();
     head.uri = sent.uri.clone();
-    head.version = Version::HTTP_11;
+    head.version = version;
     head.headers = sent.headers.clone();
     if let Some(authority) = sent.uri.authority() {
         // What HTTP/2 calls the host.
@@ -86,7 +87,23 @@ pub(crate) fn made(session: &Session, context: &mut Context) -> Result<RequestHe
     }
     forget_nominated(&mut head.headers);
     make(session, &mut head, context, request_id)?;
+    if version == Version::HTTP_2 {
+        name_authority(&mut head)?;
+    }
     Ok(RequestHeader::from(head))
+}
+
+/// What HTTP/1.1 calls the host is part of the target in HTTP/2 (RFC 9113 §8.3.1).
+fn name_authority(head: &mut Parts) -> Result<()> {
+    let wrong = |error| Error::because(ErrorType::InvalidHTTPHeader, "target of a request", error);
+    let host = head.headers.remove(header::HOST);
+    let host = host.ok_or_else(|| Error::explain(ErrorType::InvalidHTTPHeader, "request without a host"))?;
+    let mut uri = std::mem::take(&mut head.uri).into_parts();
+    uri.scheme = Some(Scheme::HTTP);
+    uri.authority = Some(Authority::try_from(host.as_bytes()).map_err(http::Error::from).map_err(wrong)?);
+    uri.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
+    head.uri = Uri::from_parts(uri).map_err(http::Error::from).map_err(wrong)?;
+    Ok(())
 }
 
 /// Removes what `Connection` names: it is meant for us (RFC 9110 §7.6.1).

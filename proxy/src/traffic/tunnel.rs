@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use http::{StatusCode, header};
+use http::{StatusCode, Version, header};
 use pingora_core::connectors::TransportConnector;
 use pingora_core::protocols::http::HttpTask;
 use pingora_core::protocols::http::v1::client::HttpSession as Upstream;
@@ -66,7 +66,7 @@ async fn handshake(
 
 /// The handshake as it is sent on.
 fn request(session: &Session, context: &mut Context) -> Result<RequestHeader> {
-    let mut request = request_headers::made(session, context)?;
+    let mut request = request_headers::made(session, context, Version::HTTP_11)?;
     request.insert_header(header::CONNECTION, "Upgrade")?;
     request.insert_header(header::UPGRADE, "websocket")?;
     Ok(request)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use pingora_core::upstreams::peer::{H1UpgradePolicy, HttpPeer};
-use pingora_core::{Error, ErrorType, Result};
+use pingora_core::{Error, ErrorType, Result, RetryType};
 use pingora_proxy::Session;
 
 use super::Context;
@@ -91,7 +91,7 @@ pub(crate) fn deadlines(to: &ToRoute, body_progress: Duration) -> Deadlines {
         Kind::Plain => (rules.timeout, Some(body_progress)),
     };
     // What is carried by us is warned before it is cut. Else a little later than Pingora's own, so that its 504 comes first.
-    let warned = to.is_carried() && to.kind == Kind::Plain;
+    let warned = to.is_carried() && matches!(to.kind, Kind::Plain | Kind::Grpc);
     let later = |limit: Duration| if warned { limit } else { limit.saturating_add(GRACE) };
     let begins = if to.body == Body::Long { Begins::AfterBody } else { Begins::Now };
     Deadlines { total: total.map(later), idle: rules.idle_timeout.map(later), body, begins, warned }
@@ -130,14 +130,9 @@ pub(crate) fn not_connected(context: &mut Context, mut error: Box<Error>) -> Box
     error
 }
 
-/// Whether a request of this method may be sent twice (RFC 9110 §9.2.2).
-pub(crate) fn is_idempotent(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE)
-}
-
-/// A connection broke under a request: only what may be sent twice is sent again, and only if nothing came
-/// back on a connection from the pool (the origin had closed it) or nothing was sent. `whole`: what was read of the
-/// request is at hand.
+/// A connection broke under a request. What may be sent twice (RFC 9110 §9.2.2) is sent again if nothing came back on a
+/// connection that had served others (the origin had closed it); anything, if the upstream says that it has not looked at it
+/// (RFC 9113 §8.7). `whole`: what was read of the request is at hand.
 pub(crate) fn broke_off(
     session: &Session,
     context: &mut Context,
@@ -146,7 +141,12 @@ pub(crate) fn broke_off(
 ) -> Box<Error> {
     let mut error = error;
     let answered = session.response_written().is_some();
-    if answered || !whole || !is_idempotent(&session.req_header().method) {
+    let idempotent = matches!(
+        session.req_header().method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
+    );
+    let untouched = *error.etype() == ErrorType::H2Error && matches!(error.retry, RetryType::Decided(true));
+    if answered || !whole || !(idempotent || untouched) {
         error.set_retry(false);
     } else {
         error.retry.decide_reuse(reused);

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::idle::Idle;
+use super::streams::Streams;
 
 /// How long an address is left alone after its first failed connection; doubles with each further one.
 const FIRST_EJECTION: Duration = Duration::from_secs(2);
@@ -39,6 +40,8 @@ pub(crate) struct Endpoint {
     pub(crate) address: SocketAddr,
     /// Its connections between two requests.
     pub(crate) idle: Idle,
+    /// Its connections that requests share.
+    pub(crate) streams: Streams,
     in_flight: AtomicUsize,
     failures: AtomicU32,
     /// Milliseconds since `born`; 0: not ejected.
@@ -93,11 +96,18 @@ impl Endpoint {
         Self {
             address,
             idle: Idle::new(Arc::clone(all_idle)),
+            streams: Streams::default(),
             in_flight: AtomicUsize::new(0),
             failures: AtomicU32::new(0),
             ejected_until: AtomicU64::new(0),
             born: Instant::now(),
         }
+    }
+
+    /// Closes connections that nobody has used for long.
+    pub(super) fn tidy(&self) {
+        self.idle.tidy();
+        self.streams.tidy();
     }
 
     /// Whether the address is worth a try.

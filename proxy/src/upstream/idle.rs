@@ -72,7 +72,7 @@ impl Idle {
     }
 
     /// Closes what is too old, or was closed by the other end.
-    fn tidy(&self) {
+    pub(super) fn tidy(&self) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let before = held.len();
         held.retain_mut(|held| held.since.elapsed() < IDLE && is_open(&mut held.stream));
@@ -97,7 +97,7 @@ fn is_open(stream: &mut Stream) -> bool {
 pub(crate) async fn keep_tidy(targets: Arc<Targets>, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(ROUND)).await.is_some() {
         for target in targets.in_use() {
-            target.endpoints().iter().for_each(|endpoint| endpoint.idle.tidy());
+            target.endpoints().iter().for_each(|endpoint| endpoint.tidy());
         }
     }
 }

@@ -9,6 +9,7 @@ mod peer;
 mod probe;
 mod resolve;
 mod route;
+mod streams;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use pingora_core::connectors::http::v2::H2HandshakeSettings;
 use pingora_core::protocols::{ALPN, TcpKeepalive};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::utils::tls::{CertKey, WrappedX509, parse_x509};
@@ -145,6 +146,16 @@ impl PeerTemplate {
         // Pingora's pool key leaves ALPN out: an upgrade must not get a pooled HTTP/2 connection.
         peer.group_key = self.group_key ^ u64::from(upgrade);
         peer
+    }
+
+    /// How HTTP/2 is begun on a connection that was made without a word about it.
+    pub(crate) fn h2_settings() -> H2HandshakeSettings {
+        let mut settings = H2HandshakeSettings::new();
+        settings.max_streams = H2_STREAMS;
+        settings.ping_interval = Some(H2_PING);
+        settings.stream_window_size = Some(H2_WINDOW);
+        settings.connection_window_size = Some(H2_WINDOW);
+        settings
     }
 }
 

@@ -57,12 +57,13 @@ impl RouteUpstreams {
     pub(crate) fn new(members: Vec<Member>) -> Self {
         let members: Vec<Member> =
             members.into_iter().map(|member| Member { weight: member.weight.max(1), ..member }).collect();
-        let is_plain = members.iter().all(|member| member.template.upstream.scheme == Scheme::Http);
+        let is_plain =
+            members.iter().all(|member| matches!(member.template.upstream.scheme, Scheme::Http | Scheme::H2c));
         // Any odd number will do: the sequence is for spreading load, not for secrets.
         Self { members, is_plain, seed: AtomicU64::new(STEP), budget: AtomicI64::new(RETRY_SAVINGS) }
     }
 
-    /// Whether each of them speaks HTTP/1.1 in the clear.
+    /// Whether each of them is spoken to in the clear.
     pub(crate) fn is_plain(&self) -> bool {
         self.is_plain
     }

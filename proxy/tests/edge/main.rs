@@ -21,6 +21,8 @@ mod keys;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod multiplexed;
+#[cfg(test)]
 mod pki;
 #[cfg(test)]
 mod programs;

@@ -1,0 +1,181 @@
+//! What one request has of a connection to its upstream: all of it over HTTP/1.1, a stream over HTTP/2.
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::{Method, StatusCode, Version};
+use pingora_core::connectors::TransportConnector;
+use pingora_core::connectors::http::v2::handshake;
+use pingora_core::protocols::http::HttpTask;
+use pingora_core::protocols::http::v1::client::HttpSession as Http1;
+use pingora_core::protocols::http::v2::client::Http2Session as Http2;
+use pingora_core::{Error, ErrorType, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use portcullis_config::Scheme;
+
+use crate::upstream::{Chosen, Endpoint, PeerTemplate, WRITE};
+
+/// A connection, or the part of it that is a request's own.
+pub(super) enum Connection {
+    /// HTTP/1.1.
+    Whole(Http1),
+    /// HTTP/2: a stream, and what of its answer comes next.
+    Stream(Http2, Next),
+}
+
+/// The part of an HTTP/2 answer that comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Head,
+    Body,
+    Trailers,
+    Nothing,
+}
+
+impl Connection {
+    /// One that waits, or a new one; whether it has served others before.
+    ///
+    /// # Errors
+    /// None can be made.
+    pub(super) async fn open(connector: &TransportConnector, chosen: &Chosen) -> Result<(Self, bool)> {
+        let Chosen { endpoint, template } = chosen;
+        if template.upstream.scheme == Scheme::H2c {
+            if let Some(stream) = endpoint.streams.begin().await {
+                return Ok((Self::stream(stream), true));
+            }
+            let stream = connector.new_stream(&template.peer(endpoint.address, false, None)).await?;
+            let connection = handshake(stream, PeerTemplate::h2_settings()).await?;
+            let stream = endpoint.streams.begin_on(connection).await?;
+            let refused = || Error::explain(ErrorType::H2Error, "upstream allows no stream");
+            return Ok((Self::stream(stream.ok_or_else(refused)?), false));
+        }
+        if let Some(stream) = endpoint.idle.take() {
+            return Ok((Self::Whole(Http1::new(stream)), true));
+        }
+        let stream = connector.new_stream(&template.peer(endpoint.address, false, None)).await?;
+        Ok((Self::Whole(Http1::new(stream)), false))
+    }
+
+    fn stream(mut stream: Http2) -> Self {
+        stream.write_timeout = Some(WRITE);
+        Self::Stream(stream, Next::Head)
+    }
+
+    /// Bounds each write over HTTP/1.1; over HTTP/2 they are bounded always.
+    pub(super) fn bound_writes(&mut self) {
+        if let Self::Whole(connection) = self {
+            connection.write_timeout = Some(WRITE);
+        }
+    }
+
+    /// Which version of HTTP a head must be made for.
+    pub(super) const fn version(&self) -> Version {
+        match self {
+            Self::Whole(_) => Version::HTTP_11,
+            Self::Stream(..) => Version::HTTP_2,
+        }
+    }
+
+    /// Sends the head; `ended` if nothing comes after it.
+    ///
+    /// # Errors
+    /// It cannot be sent.
+    pub(super) async fn send_head(&mut self, head: RequestHeader, ended: bool) -> Result<()> {
+        let sent = match self {
+            Self::Whole(connection) => connection.write_request_header(Box::new(head)).await.map(drop),
+            Self::Stream(stream, _) => stream.write_request_header(Box::new(head), ended),
+        };
+        sent.map_err(|error| error.into_up())
+    }
+
+    /// Sends a piece of the body, which may be empty; `ended` if it is the last.
+    ///
+    /// # Errors
+    /// The upstream reads no more.
+    pub(super) async fn send_body(&mut self, piece: Bytes, ended: bool) -> Result<()> {
+        match self {
+            Self::Whole(connection) => {
+                if !piece.is_empty() {
+                    connection.write_body(&piece).await?;
+                }
+                if ended {
+                    connection.finish_body().await?;
+                }
+                Ok(())
+            }
+            // Nothing is sent for nothing.
+            Self::Stream(..) if piece.is_empty() && !ended => Ok(()),
+            Self::Stream(stream, _) => stream.write_request_body(piece, ended).await,
+        }
+    }
+
+    /// What comes next of the answer. Cancel-safe: what was read lies in the connection until it is handed out.
+    ///
+    /// # Errors
+    /// The connection broke, or what came is no answer.
+    pub(super) async fn read(&mut self) -> Result<HttpTask> {
+        let task = match self {
+            Self::Whole(connection) => connection.read_response_task().await,
+            Self::Stream(stream, next) => read(stream, next).await,
+        };
+        task.map_err(|error| error.into_up())
+    }
+
+    /// Leaves the connection for the next request, after a whole exchange.
+    pub(super) async fn leave(self, endpoint: &Endpoint) {
+        match self {
+            Self::Whole(mut connection) => {
+                connection.respect_keepalive();
+                if let Some(stream) = connection.reuse().await {
+                    endpoint.idle.leave(stream);
+                }
+            }
+            // A stream ends with itself.
+            Self::Stream(..) => {}
+        }
+    }
+}
+
+async fn read(stream: &mut Http2, next: &mut Next) -> Result<HttpTask> {
+    loop {
+        match *next {
+            Next::Head => {
+                stream.read_response_header().await?;
+                let ended = stream.check_response_end_or_error()?;
+                *next = if ended { Next::Nothing } else { Next::Body };
+                let head = stream.response_header().cloned();
+                let head = head.ok_or_else(|| Error::explain(ErrorType::H2Error, "answer without a head"))?;
+                if ended && stream.request_header().is_none_or(|request| promises_body(&head, &request.method)) {
+                    return Err(Error::explain(ErrorType::H2Error, "answer ends before the body that it promises"));
+                }
+                return Ok(HttpTask::Header(Box::new(head), ended));
+            }
+            Next::Body => match stream.read_response_body().await? {
+                Some(body) => {
+                    let ended = stream.check_response_end_or_error()?;
+                    if ended {
+                        *next = Next::Nothing;
+                    }
+                    if ended || !body.is_empty() {
+                        return Ok(HttpTask::Body(Some(body), ended));
+                    }
+                }
+                None => *next = Next::Trailers,
+            },
+            Next::Trailers => {
+                let trailers = stream.read_trailers().await?;
+                *next = Next::Nothing;
+                if let Some(trailers) = trailers {
+                    return Ok(HttpTask::Trailer(Some(Box::new(trailers))));
+                }
+            }
+            Next::Nothing => return Ok(HttpTask::Done),
+        }
+    }
+}
+
+/// Whether a head that is all of an answer says that there is more: the library does not look (RFC 9113 §8.1.1).
+fn promises_body(head: &ResponseHeader, method: &Method) -> bool {
+    let bodiless = *method == Method::HEAD || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let length = head.headers.get(CONTENT_LENGTH);
+    !bodiless && length.is_some_and(|length| length.as_bytes().iter().any(|digit| *digit != b'0'))
+}

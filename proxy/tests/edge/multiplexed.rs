@@ -1,0 +1,199 @@
+//! Requests that share an HTTP/2 connection to an upstream that the test plays.
+
+use bytes::Bytes;
+use h2::client::{ResponseFuture, SendRequest};
+use h2::server::{Connection, SendResponse};
+use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderMap, Request, Response};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::client::{PATIENCE, read_until};
+use crate::deadlines::doorman;
+use crate::world::World;
+
+/// A proxy before an upstream that speaks HTTP/2 without TLS.
+async fn begin() -> (World, UnboundedReceiver<TcpStream>, SendRequest<Bytes>) {
+    let (address, connections) = doorman().await;
+    let route =
+        format!("\n  - {{from: https://open.test, to: h2c://{address}, allow_public_unauthenticated_access: true}}");
+    let world = World::with(&route, "").await;
+    let client = world.h2("open.test").await;
+    (world, connections, client)
+}
+
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("nothing comes")
+}
+
+/// The upstream's end of the next connection.
+async fn connected(connections: &mut UnboundedReceiver<TcpStream>) -> Connection<TcpStream, Bytes> {
+    let stream = soon(connections.recv()).await.unwrap();
+    soon(h2::server::handshake(stream)).await.unwrap()
+}
+
+/// The next request. The connection goes on in a task of its own, which ends with the other end.
+struct Upstream(UnboundedReceiver<(Request<RecvStream>, SendResponse<Bytes>)>);
+
+impl Upstream {
+    fn serve(mut connection: Connection<TcpStream, Bytes>) -> Self {
+        let (tell, told) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Some(Ok(request)) = connection.accept().await {
+                drop(tell.send(request));
+            }
+        });
+        Self(told)
+    }
+
+    async fn asked(&mut self) -> (Request<RecvStream>, SendResponse<Bytes>) {
+        soon(self.0.recv()).await.expect("the connection is closed")
+    }
+}
+
+fn ask(client: &mut SendRequest<Bytes>, ended: bool) -> (ResponseFuture, SendStream<Bytes>) {
+    let call = Request::post("https://open.test/pkg.Service/Method?a=b").header("content-type", "application/grpc");
+    client.send_request(call.header("te", "trailers").body(()).unwrap(), ended).unwrap()
+}
+
+fn trailers(status: &str) -> HeaderMap {
+    HeaderMap::from_iter([("grpc-status".parse().unwrap(), status.parse().unwrap())])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_pass_both_ways_and_calls_share_a_connection() {
+    let (_world, mut connections, mut client) = begin().await;
+    let (answer, mut messages) = ask(&mut client, false);
+    let mut upstream = Upstream::serve(connected(&mut connections).await);
+    let (request, mut respond) = upstream.asked().await;
+    assert_eq!(request.uri().path_and_query().unwrap(), "/pkg.Service/Method?a=b");
+    assert!(request.uri().authority().unwrap().as_str().starts_with("127.0.0.1:"), "{request:?}");
+    assert!(!request.headers().contains_key("host") && request.headers()["te"] == "trailers", "{request:?}");
+    let mut reply = respond.send_response(Response::new(()), false).unwrap();
+    let mut heard = request.into_body();
+    let mut received = soon(answer).await.unwrap().into_body();
+    // Another call meanwhile, which is answered with trailers only.
+    let (other, _) = ask(&mut client, true);
+    let (_, mut respond) = upstream.asked().await;
+    respond.send_response(Response::builder().header("grpc-status", "5").body(()).unwrap(), true).unwrap();
+    let other = soon(other).await.unwrap();
+    assert!(other.headers()["grpc-status"] == "5" && other.body().is_end_stream());
+    // One message each way at a time.
+    for message in ["one", "two", "three"] {
+        messages.send_data(Bytes::from(message), false).unwrap();
+        assert_eq!(soon(heard.data()).await.unwrap().unwrap(), message);
+        reply.send_data(Bytes::from(message), false).unwrap();
+        assert_eq!(soon(received.data()).await.unwrap().unwrap(), message);
+    }
+    messages.send_data(Bytes::new(), true).unwrap();
+    assert!(soon(heard.data()).await.is_none_or(|end| end.unwrap().is_empty()));
+    reply.send_trailers(trailers("0")).unwrap();
+    assert!(soon(received.data()).await.is_none());
+    assert_eq!(soon(received.trailers()).await.unwrap().unwrap()["grpc-status"], "0");
+    // The next one, when nobody uses the connection.
+    let (third, _) = ask(&mut client, true);
+    let (_, mut respond) = upstream.asked().await;
+    respond.send_response(Response::new(()), true).unwrap();
+    assert_eq!(soon(third).await.unwrap().status(), 200);
+    assert!(connections.try_recv().is_err(), "another connection was made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_away_ends_its_stream_and_no_other() {
+    let (_world, mut connections, mut client) = begin().await;
+    let (answer, messages) = ask(&mut client, false);
+    let mut upstream = Upstream::serve(connected(&mut connections).await);
+    let (request, _respond) = upstream.asked().await;
+    let (other, _) = ask(&mut client, true);
+    let (_, mut respond) = upstream.asked().await;
+    drop((answer, messages));
+    let end = soon(request.into_body().data()).await;
+    assert!(matches!(&end, Some(Err(error)) if error.is_reset()), "{end:?}");
+    respond.send_response(Response::new(()), true).unwrap();
+    assert_eq!(soon(other).await.unwrap().status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_breaks_off_is_no_answer_and_leaves_the_connection() {
+    let (_world, mut connections, mut client) = begin().await;
+    let (answer, _) = ask(&mut client, true);
+    let mut upstream = Upstream::serve(connected(&mut connections).await);
+    // Before its head, with a body that it owes, and in the middle of its body.
+    upstream.asked().await.1.send_reset(Reason::INTERNAL_ERROR);
+    let refused = soon(answer).await.unwrap();
+    assert_eq!(refused.headers()["grpc-status"], "14", "{refused:?}");
+    let (answer, _) = ask(&mut client, true);
+    let short = Response::builder().header("content-length", "5").body(()).unwrap();
+    upstream.asked().await.1.send_response(short, true).unwrap();
+    assert_eq!(soon(answer).await.unwrap().headers()["grpc-status"], "14");
+    let (answer, _) = ask(&mut client, true);
+    let mut reply = upstream.asked().await.1.send_response(Response::new(()), false).unwrap();
+    let mut body = soon(answer).await.unwrap().into_body();
+    reply.send_data(Bytes::from("abc"), false).unwrap();
+    assert_eq!(soon(body.data()).await.unwrap().unwrap(), "abc");
+    reply.send_reset(Reason::INTERNAL_ERROR);
+    assert!(soon(body.data()).await.unwrap().is_err(), "a body that broke off was ended");
+    let (answer, _) = ask(&mut client, true);
+    upstream.asked().await.1.send_response(Response::new(()), true).unwrap();
+    assert_eq!(soon(answer).await.unwrap().status(), 200);
+    assert!(connections.try_recv().is_err(), "another connection was made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_its_upstream_ends_serves_what_it_has_and_a_new_one_the_rest() {
+    let (_world, mut connections, mut client) = begin().await;
+    let (first, _) = ask(&mut client, true);
+    let mut connection = connected(&mut connections).await;
+    let (_, mut respond) = soon(connection.accept()).await.unwrap().unwrap();
+    connection.graceful_shutdown();
+    let mut old = Upstream::serve(connection);
+    // Until the proxy has heard of it, a request may still come by the old way.
+    let mut new = None;
+    for _ in 0..100 {
+        let (answer, _) = ask(&mut client, true);
+        let answered = |mut respond: SendResponse<Bytes>| respond.send_response(Response::new(()), true).map(drop);
+        let by = soon(async {
+            tokio::select! {
+                Some(request) = old.0.recv() => Ok(request),
+                Some(stream) = connections.recv() => Err(stream),
+            }
+        });
+        match by.await {
+            Ok((_, respond)) => answered(respond).unwrap(),
+            Err(stream) => {
+                let mut upstream = Upstream::serve(soon(h2::server::handshake(stream)).await.unwrap());
+                answered(upstream.asked().await.1).unwrap();
+                new = Some(upstream);
+            }
+        }
+        let answer = soon(answer).await.unwrap();
+        assert!(!answer.headers().contains_key("grpc-status"), "{answer:?}");
+        if new.is_some() {
+            break;
+        }
+    }
+    assert!(new.is_some(), "the old connection goes on and on");
+    respond.send_response(Response::new(()), true).unwrap();
+    assert_eq!(soon(first).await.unwrap().status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_http1_gets_what_an_upstream_of_http2_says() {
+    let (world, mut connections, _client) = begin().await;
+    let mut client = world.tls("open.test").await;
+    let ask = b"GET /page HTTP/1.1\r\nHost: open.test\r\nConnection: X-Mine\r\nX-Mine: 1\r\n\r\n";
+    tokio::io::AsyncWriteExt::write_all(&mut client, ask).await.unwrap();
+    let mut upstream = Upstream::serve(connected(&mut connections).await);
+    let (request, mut respond) = upstream.asked().await;
+    assert!(!request.headers().contains_key("connection") && !request.headers().contains_key("x-mine"));
+    assert!(request.body().is_end_stream(), "a body came from nowhere");
+    let mut reply = respond.send_response(Response::new(()), false).unwrap();
+    reply.send_data(Bytes::from("hello"), true).unwrap();
+    let answer = read_until(&mut client, "0\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("5\r\nhello\r\n0\r\n\r\n"), "{answer}");
+    // Nothing but a head, without a length.
+    tokio::io::AsyncWriteExt::write_all(&mut client, ask).await.unwrap();
+    upstream.asked().await.1.send_response(Response::new(()), true).unwrap();
+    let answer = read_until(&mut client, "\r\n\r\n0\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+}
