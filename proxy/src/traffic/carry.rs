@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use http::{Method, StatusCode, Version, header};
 use pingora_core::connectors::TransportConnector;
 use pingora_core::protocols::http::HttpTask;
-use pingora_core::{Error, ErrorType, Result};
+use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
@@ -19,6 +19,9 @@ use crate::exchange::Exchange;
 
 /// The most that is kept of a body, for a second try.
 const KEPT_BYTES: usize = 64 * 1024;
+
+/// The most pieces that are kept.
+const KEPT_PIECES: usize = 16;
 
 /// Carries a request to its upstream and the answer back, with second tries where they can do no harm.
 ///
@@ -31,6 +34,7 @@ pub(crate) async fn carry(connector: &TransportConnector, session: &mut Session,
         let outcome = tokio::select! {
             biased;
             () = late(&exchange) => {
+                retire(context);
                 return Err(Error::explain(ErrorType::ReadTimedout, "upstream does not answer").into_up());
             }
             outcome = attempt(connector, session, context, &mut kept) => outcome,
@@ -45,6 +49,13 @@ pub(crate) async fn carry(connector: &TransportConnector, session: &mut Session,
 /// Waits until the upstream is late. The exchange itself is polled then, and with it whoever waits.
 async fn late(exchange: &Exchange) {
     std::future::poll_fn(|_| if exchange.is_late() { Poll::Ready(()) } else { Poll::Pending }).await;
+}
+
+/// Has the next requests look for a connection that answers.
+fn retire(context: &mut Context) {
+    if let Some(chosen) = context.routed().and_then(|to| to.chosen.as_ref()) {
+        chosen.endpoint.streams.retire();
+    }
 }
 
 async fn attempt(
@@ -75,7 +86,12 @@ async fn attempt(
             Ok(())
         }
         Ok(Sent::InPart) => Ok(()),
-        Err(error) => Err(way::broke_off(session, context, error, (reused, kept.is_whole()))),
+        Err(error) => {
+            if (error.esource(), error.etype()) == (&ErrorSource::Upstream, &ErrorType::WriteTimedout) {
+                retire(context);
+            }
+            Err(way::broke_off(session, context, error, (reused, !kept.is_in_part)))
+        }
     }
 }
 
@@ -84,7 +100,7 @@ async fn attempt(
 enum Sent {
     /// All of it: its connection may serve another one.
     Whole,
-    /// It answered, and would not read the rest.
+    /// It would not read the rest.
     InPart,
 }
 
@@ -102,7 +118,15 @@ async fn exchange(
     if kept.is_some() && !has_length && upstream.version() == Version::HTTP_11 {
         request.insert_header(header::TRANSFER_ENCODING, "chunked")?;
     }
+    let waits = request.headers.contains_key(header::EXPECT) && upstream.version() == Version::HTTP_2;
+    if waits {
+        request.remove_header(&header::EXPECT);
+    }
     upstream.send_head(request, kept.is_none()).await?;
+    // What an upstream says over HTTP/2 before its answer does not come through.
+    if waits && !session.is_http2() {
+        session.downstream_session.write_continue_response().await?;
+    }
     let (sent, mut answered) = match kept {
         Some(kept) => send_body(upstream, session, context, kept).await?,
         None => (Sent::Whole, false),
@@ -112,10 +136,8 @@ async fn exchange(
         let task = tokio::select! {
             biased;
             task = upstream.read() => task?,
-            // Nothing comes any more but the end of the client. What is left of a body is not looked at here.
-            gone = session.downstream_session.read_body_or_idle(true), if sent == Sent::Whole => {
-                return Err(client_gone(gone));
-            }
+            // Nothing comes any more but the end of the client.
+            gone = session.downstream_session.read_body_or_idle(true) => return Err(client_gone(gone)),
         };
         answered = deliver(task, upstream, session, context).await?;
     }
@@ -123,44 +145,66 @@ async fn exchange(
 }
 
 /// Sends the body up, and meanwhile the answer down; whether it was all of the answer. One that is there before the end
-/// of the body does not stop it: the rest is part of a request that was permitted.
+/// of the body does not stop it: the rest is part of a request that was permitted. What the upstream does not want to read is
+/// read all the same until it has answered: it may say why, and the client listens when it is done.
 async fn send_body(
     upstream: &mut Connection,
     session: &mut Session,
     context: &mut Context,
     kept: &mut Kept,
 ) -> Result<(Sent, bool)> {
-    // Of an earlier try.
     let mut ended = session.as_mut().is_body_done();
+    let mut sent = Sent::Whole;
+    // Of an earlier try.
     for piece in &kept.pieces {
-        if upstream.send_body(piece.clone(), false).await.is_err() {
-            return Ok((Sent::InPart, false));
+        sent = send(upstream, session, piece.clone(), false).await?;
+        if sent == Sent::InPart {
+            break;
         }
     }
-    if ended && upstream.send_body(Bytes::new(), true).await.is_err() {
-        return Ok((Sent::InPart, false));
+    if ended && sent == Sent::Whole {
+        sent = send(upstream, session, Bytes::new(), true).await?;
     }
     let mut answered = false;
-    while !ended {
+    while !ended && (sent == Sent::Whole || !answered) {
         // Either may be first: a side that is always ready leaves the other its share. Cancel-safe as above.
         tokio::select! {
-            task = upstream.read(), if !answered => {
-                answered = deliver(task?, upstream, session, context).await?;
-            }
+            task = upstream.read(), if !answered => answered = deliver(task?, upstream, session, context).await?,
             piece = session.downstream_session.read_request_body() => {
                 let piece = piece.map_err(|error| error.into_down())?;
                 ended = piece.is_none() || session.as_mut().is_body_done();
                 let piece = piece.unwrap_or_default();
                 again::received(context, &piece, ended)?;
-                kept.keep(&piece);
-                // An upstream that reads no more may have said why: its answer says more than this error.
-                if upstream.send_body(piece, ended).await.is_err() {
-                    return Ok((Sent::InPart, answered));
+                if sent == Sent::Whole {
+                    kept.keep(&piece);
+                    sent = send(upstream, session, piece, ended).await?;
                 }
             }
         }
     }
-    Ok((Sent::Whole, answered))
+    Ok((sent, answered))
+}
+
+/// Sends a piece of the body, unless the client goes meanwhile.
+async fn send(upstream: &mut Connection, session: &mut Session, piece: Bytes, ended: bool) -> Result<Sent> {
+    let gone = async {
+        match session.downstream_session.watch_h2_stream_close() {
+            Some(closed) => closed.await,
+            // Over HTTP/1.1 it says so behind what it has sent, and that is not read before this is.
+            None => std::future::pending().await,
+        }
+    };
+    let outcome = tokio::select! {
+        biased;
+        outcome = upstream.send_body(piece, ended) => outcome,
+        gone = gone => return Err(client_gone(gone)),
+    };
+    match outcome {
+        Ok(()) => Ok(Sent::Whole),
+        Err(error) if *error.etype() == ErrorType::WriteTimedout => Err(error.into_up()),
+        // Its answer, or how its connection ends, says more than this error.
+        Err(_) => Ok(Sent::InPart),
+    }
 }
 
 /// Hands on what has come of the answer; whether that was the last of it.
@@ -191,20 +235,19 @@ async fn deliver(
 struct Kept {
     pieces: Vec<Bytes>,
     bytes: usize,
+    is_in_part: bool,
 }
 
 impl Kept {
     fn keep(&mut self, piece: &Bytes) {
         self.bytes = self.bytes.saturating_add(piece.len());
-        if !self.is_whole() {
-            self.pieces.clear();
+        // Each piece holds on to the room that it was read into, however small it is.
+        self.is_in_part |= self.bytes > KEPT_BYTES || self.pieces.len() == KEPT_PIECES;
+        if self.is_in_part {
+            self.pieces = Vec::new();
         } else if !piece.is_empty() {
             self.pieces.push(piece.clone());
         }
-    }
-
-    const fn is_whole(&self) -> bool {
-        self.bytes <= KEPT_BYTES
     }
 }
 
@@ -221,7 +264,8 @@ fn pass(task: &mut HttpTask, session: &Session, context: &mut Context) -> Result
             }
         }
         HttpTask::Body(body, _) => again::sent(context, body.as_ref())?,
-        HttpTask::UpgradedBody(..) | HttpTask::Trailer(_) | HttpTask::Done | HttpTask::Failed(_) => {}
+        HttpTask::Trailer(_) => again::sent(context, None)?,
+        HttpTask::UpgradedBody(..) | HttpTask::Done | HttpTask::Failed(_) => {}
     }
     Ok(())
 }

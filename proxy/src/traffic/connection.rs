@@ -1,6 +1,7 @@
 //! What one request has of a connection to its upstream: all of it over HTTP/1.1, a stream over HTTP/2.
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::header::CONTENT_LENGTH;
 use http::{Method, StatusCode, Version};
 use pingora_core::connectors::TransportConnector;
@@ -11,6 +12,7 @@ use pingora_core::protocols::http::v2::client::Http2Session as Http2;
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use portcullis_config::Scheme;
+use tokio::time::timeout;
 
 use crate::upstream::{Chosen, Endpoint, PeerTemplate, WRITE};
 
@@ -98,7 +100,9 @@ impl Connection {
                     connection.write_body(&piece).await?;
                 }
                 if ended {
-                    connection.finish_body().await?;
+                    // Pingora bounds any write but this one.
+                    let finished = timeout(WRITE, connection.finish_body()).await;
+                    finished.map_err(|_| Error::explain(ErrorType::WriteTimedout, "end of a body"))??;
                 }
                 Ok(())
             }
@@ -117,7 +121,13 @@ impl Connection {
             Self::Whole(connection) => connection.read_response_task().await,
             Self::Stream(stream, next) => read(stream, next).await,
         };
-        task.map_err(|error| error.into_up())
+        task.map_err(|mut error| {
+            // Pingora would ask again by HTTP/1.1, which was not agreed upon; whether the request was looked at, nobody knows.
+            if matches!(error.etype(), ErrorType::InvalidH2 | ErrorType::H2Downgrade) {
+                error.set_retry(false);
+            }
+            error.into_up()
+        })
     }
 
     /// Leaves the connection for the next request, after a whole exchange.
@@ -129,8 +139,10 @@ impl Connection {
                     endpoint.idle.leave(stream);
                 }
             }
-            // A stream ends with itself.
-            Self::Stream(..) => {}
+            // A stream ends with itself, but the end of an answer with a length may come on its own.
+            Self::Stream(mut stream, mut next) => {
+                while next != Next::Nothing && matches!(read(&mut stream, &mut next).now_or_never(), Some(Ok(_))) {}
+            }
         }
     }
 }

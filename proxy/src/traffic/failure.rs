@@ -1,5 +1,6 @@
 //! What a client is told when a request could not be carried through.
 
+use http::StatusCode;
 use pingora_core::{Error, ErrorSource, ErrorType};
 use pingora_proxy::{FailToProxy, Session};
 
@@ -16,7 +17,7 @@ pub(crate) async fn answer(session: &mut Session, error: &Error, context: &mut C
         context.record.upstream_failure = Some(failure.label());
         context.shared.metrics.upstream_failed(failure.label());
     }
-    let silent = session.response_written().is_some();
+    let silent = is_answered(session);
     let (Some(failure), false) = (failure, silent) else {
         return FailToProxy { error_code: 0, can_reuse_downstream: false };
     };
@@ -25,6 +26,13 @@ pub(crate) async fn answer(session: &mut Session, error: &Error, context: &mut C
     // The client may be gone as well, and then there is nobody to tell.
     drop(answer::write(session, context, response).await);
     FailToProxy { error_code, can_reuse_downstream: false }
+}
+
+/// Whether the client has the head of its answer. One that only says that there will be an answer is none.
+pub(super) fn is_answered(session: &Session) -> bool {
+    session
+        .response_written()
+        .is_some_and(|head| !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS)
 }
 
 /// What failed; `None` if the client itself went away or was cut off.

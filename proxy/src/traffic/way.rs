@@ -7,8 +7,8 @@ use pingora_core::upstreams::peer::{H1UpgradePolicy, HttpPeer};
 use pingora_core::{Error, ErrorType, Result, RetryType};
 use pingora_proxy::Session;
 
-use super::Context;
 use super::context::{Body, Kind, Passage, ToRoute};
+use super::{Context, failure};
 use crate::exchange::{Begins, Deadlines, GRACE};
 use crate::upstream::Chosen;
 
@@ -131,7 +131,7 @@ pub(crate) fn not_connected(context: &mut Context, mut error: Box<Error>) -> Box
 }
 
 /// A connection broke under a request. What may be sent twice (RFC 9110 §9.2.2) is sent again if nothing came back on a
-/// connection that had served others (the origin had closed it); anything, if the upstream says that it has not looked at it
+/// connection that was there before (the origin had closed it); anything, if the upstream says that it has not looked at it
 /// (RFC 9113 §8.7). `whole`: what was read of the request is at hand.
 pub(crate) fn broke_off(
     session: &Session,
@@ -140,7 +140,7 @@ pub(crate) fn broke_off(
     (reused, whole): (bool, bool),
 ) -> Box<Error> {
     let mut error = error;
-    let answered = session.response_written().is_some();
+    let answered = failure::is_answered(session);
     let idempotent = matches!(
         session.req_header().method,
         Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE

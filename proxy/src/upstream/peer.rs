@@ -32,8 +32,11 @@ const H2_STREAMS: usize = 100;
 /// Between two HTTP/2 pings: a dead connection is noticed although nothing is sent.
 const H2_PING: Duration = Duration::from_secs(30);
 
-/// Bytes an HTTP/2 upstream may send ahead of a slow client, for each stream and for the connection.
-const H2_WINDOW: u32 = 1024 * 1024;
+/// Bytes an HTTP/2 upstream may send ahead of a slow client.
+const H2_WINDOW: u32 = 256 * 1024;
+
+/// Bytes it may send ahead of all clients of one connection: many slow ones hold up no other.
+const H2_CONNECTION_WINDOW: u32 = 64 * H2_WINDOW;
 
 /// Upstream TLS settings that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +134,7 @@ impl PeerTemplate {
         options.max_h2_streams = H2_STREAMS;
         options.h2_ping_interval = Some(H2_PING);
         options.h2_stream_window_size = Some(H2_WINDOW);
-        options.h2_connection_window_size = Some(H2_WINDOW);
+        options.h2_connection_window_size = Some(H2_CONNECTION_WINDOW);
         options.alpn = match self.scheme {
             Scheme::H2c => ALPN::H2,
             Scheme::Https if !upgrade => ALPN::H2H1,
@@ -154,7 +157,7 @@ impl PeerTemplate {
         settings.max_streams = H2_STREAMS;
         settings.ping_interval = Some(H2_PING);
         settings.stream_window_size = Some(H2_WINDOW);
-        settings.connection_window_size = Some(H2_WINDOW);
+        settings.connection_window_size = Some(H2_CONNECTION_WINDOW);
         settings
     }
 }

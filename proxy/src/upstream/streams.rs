@@ -9,6 +9,9 @@ use tokio::time::Instant;
 
 use super::idle::IDLE;
 
+/// Idle connections that an address may keep.
+const FEW: usize = 2;
+
 /// The HTTP/2 connections of one address.
 #[derive(Default)]
 pub(crate) struct Streams {
@@ -63,13 +66,25 @@ impl Streams {
         Some(open.connection.clone())
     }
 
-    /// Lets go of connections that are over, or that nobody has used for long.
+    /// Has new requests go by new connections: these do not answer, and nobody can tell a slow upstream from one that is gone.
+    pub(crate) fn retire(&self) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.drain(..).for_each(|open| open.connection.mark_shutdown());
+    }
+
+    /// Lets go of connections that are over, that nobody has used for long, or that only a crowd needed.
     pub(super) fn tidy(&self) {
-        let over = |open: &Open| {
+        let mut idle = 0;
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|open| {
             let connection = &open.connection;
-            let unused = connection.is_idle() && open.used.elapsed() >= IDLE;
-            unused || connection.is_closed() || connection.is_shutting_down()
-        };
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|open| !over(open));
+            if connection.is_closed() || connection.is_shutting_down() {
+                return false;
+            }
+            if !connection.is_idle() {
+                return true;
+            }
+            idle += 1;
+            idle <= FEW && open.used.elapsed() < IDLE
+        });
     }
 }

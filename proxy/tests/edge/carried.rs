@@ -311,3 +311,17 @@ async fn an_upstream_hears_that_its_client_has_gone_in_the_middle_of_a_body() {
     let end = tokio::time::timeout(PATIENCE, upstream.read_to_end(&mut rest)).await.expect("the connection stays open");
     assert!(end.is_err() || rest.is_empty(), "a body that broke off was ended: {rest:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_breaks_off_after_a_word_of_its_own_is_a_502() {
+    let (_world, mut connections, mut client) = begin().await;
+    begin_body(&mut client, "POST", "Expect: 100-continue\r\nContent-Length: 4", "").await;
+    let mut upstream = connected(&mut connections).await;
+    asked(&mut upstream).await;
+    upstream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.unwrap();
+    read_until(&mut client, "HTTP/1.1 100 Continue\r\n\r\n").await;
+    client.write_all(b"four").await.unwrap();
+    sent(&mut upstream, "four").await;
+    drop(upstream);
+    assert_eq!(status(&read_all(&mut client).await), 502);
+}

@@ -1,5 +1,8 @@
 //! Requests that share an HTTP/2 connection to an upstream that the test plays.
 
+use std::future::poll_fn;
+use std::time::Duration;
+
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::server::{Connection, SendResponse};
@@ -11,6 +14,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::client::{PATIENCE, read_until};
 use crate::deadlines::doorman;
 use crate::world::World;
+
+/// How long a way without room has to stay so, to count as full.
+const FULL: Duration = Duration::from_millis(500);
 
 /// A proxy before an upstream that speaks HTTP/2 without TLS.
 async fn begin() -> (World, UnboundedReceiver<TcpStream>, SendRequest<Bytes>) {
@@ -196,4 +202,68 @@ async fn a_client_of_http1_gets_what_an_upstream_of_http2_says() {
     upstream.asked().await.1.send_response(Response::new(()), true).unwrap();
     let answer = read_until(&mut client, "\r\n\r\n0\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_upstream_has_not_looked_at_is_sent_again_whole() {
+    let (_world, mut connections, mut client) = begin().await;
+    let (answer, mut body) = ask(&mut client, false);
+    body.send_data(Bytes::from("one"), false).unwrap();
+    let mut upstream = Upstream::serve(connected(&mut connections).await);
+    let (request, mut refuse) = upstream.asked().await;
+    assert_eq!(soon(request.into_body().data()).await.unwrap().unwrap(), "one");
+    refuse.send_reset(Reason::REFUSED_STREAM);
+    let (request, mut respond) = upstream.asked().await;
+    body.send_data(Bytes::from("two"), true).unwrap();
+    let mut again = request.into_body();
+    let mut received = Vec::new();
+    while let Some(piece) = soon(again.data()).await {
+        received.extend_from_slice(&piece.unwrap());
+    }
+    assert_eq!(received, b"onetwo");
+    respond.send_response(Response::new(()), true).unwrap();
+    assert_eq!(soon(answer).await.unwrap().status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_read_holds_up_no_other() {
+    let (world, mut connections, mut client) = begin().await;
+    // Two ways that take no more, and nobody takes anything at their ends.
+    let mut slow = Vec::new();
+    let mut upstream = None;
+    for _ in 0..2 {
+        let (answer, _) = ask(&mut client, true);
+        if upstream.is_none() {
+            upstream = Some(Upstream::serve(connected(&mut connections).await));
+        }
+        let (_, mut respond) = upstream.as_mut().unwrap().asked().await;
+        let mut reply = respond.send_response(Response::new(()), false).unwrap();
+        slow.push(soon(answer).await.unwrap());
+        reply.reserve_capacity(64 << 20);
+        while let Ok(room) = tokio::time::timeout(FULL, poll_fn(|cx| reply.poll_capacity(cx))).await {
+            reply.send_data(vec![7; room.unwrap().unwrap()].into(), false).unwrap();
+        }
+    }
+    let mut upstream = upstream.unwrap();
+    let (other, _) = ask(&mut world.h2("open.test").await, true);
+    let mut reply = upstream.asked().await.1.send_response(Response::new(()), false).unwrap();
+    reply.send_data(Bytes::from("quick"), true).unwrap();
+    assert_eq!(soon(soon(other).await.unwrap().into_body().data()).await.unwrap().unwrap(), "quick");
+    drop(slow);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_waits_for_the_word_to_go_on_has_it_from_the_proxy() {
+    let (world, mut connections, _client) = begin().await;
+    let mut client = world.tls("open.test").await;
+    let head = b"POST /page HTTP/1.1\r\nHost: open.test\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
+    tokio::io::AsyncWriteExt::write_all(&mut client, head).await.unwrap();
+    let mut upstream = Upstream::serve(connected(&mut connections).await);
+    read_until(&mut client, "HTTP/1.1 100 Continue\r\n\r\n").await;
+    tokio::io::AsyncWriteExt::write_all(&mut client, b"four").await.unwrap();
+    let (request, mut respond) = upstream.asked().await;
+    assert!(!request.headers().contains_key("expect"), "{request:?}");
+    assert_eq!(soon(request.into_body().data()).await.unwrap().unwrap(), "four");
+    respond.send_response(Response::builder().header("content-length", "0").body(()).unwrap(), true).unwrap();
+    assert!(read_until(&mut client, "\r\n\r\n").await.starts_with("HTTP/1.1 200 OK"));
 }
