@@ -67,12 +67,15 @@ async fn attempt(
     let to = context.routed().ok_or_else(|| Error::explain(ErrorType::InternalError, "request has no way"))?;
     let chosen = way::choose(to).await?;
     let endpoint = Arc::clone(&chosen.endpoint);
-    let (mut upstream, reused) = match Box::pin(Connection::open(connector, chosen)).await {
-        Ok(opened) => opened,
-        Err(mut error) => {
-            error.as_up();
-            return Err(way::not_connected(context, error));
-        }
+    let (mut upstream, reused) = match Connection::waiting(chosen) {
+        Some(waiting) => (waiting, true),
+        None => match Box::pin(Connection::open(connector, chosen)).await {
+            Ok(opened) => opened,
+            Err(mut error) => {
+                error.as_up();
+                return Err(way::not_connected(context, error));
+            }
+        },
     };
     way::connected(context);
     let has_body = !session.as_mut().is_body_empty();

@@ -34,7 +34,13 @@ pub(super) enum Next {
 }
 
 impl Connection {
-    /// One that waits, or a new one; whether it has served others before.
+    /// The one that has waited for the shortest time.
+    pub(super) fn waiting(chosen: &Chosen) -> Option<Self> {
+        let is_whole = chosen.template.upstream.scheme != Scheme::H2c;
+        is_whole.then(|| chosen.endpoint.idle.take())?.map(|stream| Self::Whole(Http1::new(stream)))
+    }
+
+    /// A part of one that others use too, or a new one; whether it was there before.
     ///
     /// # Errors
     /// None can be made.
@@ -49,9 +55,6 @@ impl Connection {
             let stream = endpoint.streams.begin_on(connection).await?;
             let refused = || Error::explain(ErrorType::H2Error, "upstream allows no stream");
             return Ok((Self::stream(stream.ok_or_else(refused)?), false));
-        }
-        if let Some(stream) = endpoint.idle.take() {
-            return Ok((Self::Whole(Http1::new(stream)), true));
         }
         let stream = connector.new_stream(&template.peer(endpoint.address, false, None)).await?;
         Ok((Self::Whole(Http1::new(stream)), false))
