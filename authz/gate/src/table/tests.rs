@@ -246,8 +246,9 @@ fn hosts() -> impl Strategy<Value = &'static str> {
 }
 
 fn paths() -> impl Strategy<Value = String> {
+    // As requests are judged: without runs of slashes, of which three passes leave none of five.
     prop::collection::vec(prop::sample::select(vec!["/", "a", "b", "ab"]), 0..5)
-        .prop_map(|pieces| format!("/{}", pieces.concat()).replace("//", "/").replace("//", "/"))
+        .prop_map(|pieces| (0..3).fold(format!("/{}", pieces.concat()), |path, _| path.replace("//", "/")))
 }
 
 fn patterns() -> impl Strategy<Value = PathPattern> {
