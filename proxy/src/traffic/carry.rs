@@ -6,14 +6,14 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{Method, StatusCode, Version, header};
+use http::{Method, Version, header};
 use pingora_core::connectors::TransportConnector;
 use pingora_core::protocols::http::HttpTask;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
-use super::connection::Connection;
+use super::connection::{Connection, is_bodiless};
 use super::{Context, again, request_headers, response_headers, way};
 use crate::exchange::Exchange;
 
@@ -121,10 +121,7 @@ async fn exchange(
     if kept.is_some() && !has_length && upstream.version() == Version::HTTP_11 {
         request.insert_header(header::TRANSFER_ENCODING, "chunked")?;
     }
-    let waits = request.headers.contains_key(header::EXPECT) && upstream.version() == Version::HTTP_2;
-    if waits {
-        request.remove_header(&header::EXPECT);
-    }
+    let waits = upstream.version() == Version::HTTP_2 && request.remove_header(&header::EXPECT).is_some();
     upstream.send_head(request, kept.is_none()).await?;
     // What an upstream says over HTTP/2 before its answer does not come through.
     if waits && !session.is_http2() {
@@ -276,11 +273,8 @@ fn pass(task: &mut HttpTask, session: &Session, context: &mut Context) -> Result
 /// A body without a length goes in chunks: the client's connection stays.
 fn frame(head: &mut ResponseHeader, method: &Method) -> Result<()> {
     head.set_version(Version::HTTP_11);
-    let bodiless = *method == Method::HEAD
-        || head.status.is_informational()
-        || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let framed = |name| head.headers.contains_key(name);
-    if bodiless || framed(header::CONTENT_LENGTH) || framed(header::TRANSFER_ENCODING) {
+    if is_bodiless(head, method) || framed(header::CONTENT_LENGTH) || framed(header::TRANSFER_ENCODING) {
         return Ok(());
     }
     head.insert_header(header::TRANSFER_ENCODING, "chunked")

@@ -14,7 +14,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use portcullis_config::Scheme;
 use tokio::time::timeout;
 
-use crate::upstream::{Chosen, Endpoint, PeerTemplate, WRITE};
+use crate::upstream::{Chosen, Endpoint, WRITE, h2_settings};
 
 /// A connection, or the part of it that is a request's own.
 pub(super) enum Connection {
@@ -46,18 +46,19 @@ impl Connection {
     /// None can be made.
     pub(super) async fn open(connector: &TransportConnector, chosen: &Chosen) -> Result<(Self, bool)> {
         let Chosen { endpoint, template } = chosen;
-        if template.upstream.scheme == Scheme::H2c {
-            if let Some(stream) = endpoint.streams.begin().await {
-                return Ok((Self::stream(stream), true));
-            }
-            let stream = connector.new_stream(&template.peer(endpoint.address, false, None)).await?;
-            let connection = handshake(stream, PeerTemplate::h2_settings()).await?;
-            let stream = endpoint.streams.begin_on(connection).await?;
-            let refused = || Error::explain(ErrorType::H2Error, "upstream allows no stream");
-            return Ok((Self::stream(stream.ok_or_else(refused)?), false));
+        let is_shared = template.upstream.scheme == Scheme::H2c;
+        if is_shared && let Some(stream) = endpoint.streams.begin().await {
+            return Ok((Self::stream(stream), true));
         }
-        let stream = connector.new_stream(&template.peer(endpoint.address, false, None)).await?;
-        Ok((Self::Whole(Http1::new(stream)), false))
+        let peer = template.peer(endpoint.address, false, None);
+        let stream = connector.new_stream(&peer).await?;
+        if !is_shared {
+            return Ok((Self::Whole(Http1::new(stream)), false));
+        }
+        let connection = handshake(stream, h2_settings(&peer)).await?;
+        let stream = endpoint.streams.begin_on(connection).await?;
+        let refused = || Error::explain(ErrorType::H2Error, "upstream allows no stream");
+        Ok((Self::stream(stream.ok_or_else(refused)?), false))
     }
 
     fn stream(mut stream: Http2) -> Self {
@@ -190,7 +191,13 @@ async fn read(stream: &mut Http2, next: &mut Next) -> Result<HttpTask> {
 
 /// Whether a head that is all of an answer says that there is more: the library does not look (RFC 9113 §8.1.1).
 fn promises_body(head: &ResponseHeader, method: &Method) -> bool {
-    let bodiless = *method == Method::HEAD || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let length = head.headers.get(CONTENT_LENGTH);
-    !bodiless && length.is_some_and(|length| length.as_bytes().iter().any(|digit| *digit != b'0'))
+    !is_bodiless(head, method) && length.is_some_and(|length| length.as_bytes().iter().any(|digit| *digit != b'0'))
+}
+
+/// Whether an answer with this head has no body, whatever its fields say (RFC 9112 §6.3).
+pub(super) fn is_bodiless(head: &ResponseHeader, method: &Method) -> bool {
+    *method == Method::HEAD
+        || head.status.is_informational()
+        || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }

@@ -24,7 +24,7 @@ pub(crate) use endpoint::{Endpoint, Target};
 pub(crate) use health::{Ailment, Health};
 pub(crate) use idle::{ALL_IDLE, keep_tidy};
 pub use peer::UnusableUpstream;
-pub(crate) use peer::{PeerTemplate, WRITE};
+pub(crate) use peer::{PeerTemplate, WRITE, h2_settings};
 pub(crate) use resolve::keep_resolving;
 pub(crate) use route::{Chosen, Member, RouteUpstreams};
 

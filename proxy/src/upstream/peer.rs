@@ -150,16 +150,17 @@ impl PeerTemplate {
         peer.group_key = self.group_key ^ u64::from(upgrade);
         peer
     }
+}
 
-    /// How HTTP/2 is begun on a connection that was made without a word about it.
-    pub(crate) fn h2_settings() -> H2HandshakeSettings {
-        let mut settings = H2HandshakeSettings::new();
-        settings.max_streams = H2_STREAMS;
-        settings.ping_interval = Some(H2_PING);
-        settings.stream_window_size = Some(H2_WINDOW);
-        settings.connection_window_size = Some(H2_CONNECTION_WINDOW);
-        settings
-    }
+/// How HTTP/2 is begun with `peer` on a connection that was made without a word about it.
+pub(crate) fn h2_settings(peer: &HttpPeer) -> H2HandshakeSettings {
+    let options = &peer.options;
+    let mut settings = H2HandshakeSettings::new();
+    settings.max_streams = options.max_h2_streams;
+    settings.ping_interval = options.h2_ping_interval;
+    settings.stream_window_size = options.h2_stream_window_size;
+    settings.connection_window_size = options.h2_connection_window_size;
+    settings
 }
 
 fn client_key(host: &Arc<str>, certificate: &Certificate) -> Result<Arc<CertKey>, UnusableUpstream> {

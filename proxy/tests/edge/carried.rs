@@ -8,12 +8,18 @@ use crate::client::{PATIENCE, Tls, read_all, read_until, status};
 use crate::deadlines::doorman;
 use crate::world::World;
 
-/// A proxy before an upstream that the test plays, and a client's connection.
-async fn begin() -> (World, UnboundedReceiver<TcpStream>, Tls) {
+/// A proxy before an upstream that the test plays, which is spoken to by `scheme`.
+pub(crate) async fn played(scheme: &str) -> (World, UnboundedReceiver<TcpStream>) {
     let (address, connections) = doorman().await;
-    let route =
-        format!("\n  - {{from: https://open.test, to: http://{address}, allow_public_unauthenticated_access: true}}");
-    let world = World::with(&route, "").await;
+    let route = format!(
+        "\n  - {{from: https://open.test, to: {scheme}://{address}, allow_public_unauthenticated_access: true}}"
+    );
+    (World::with(&route, "").await, connections)
+}
+
+/// One that speaks HTTP/1.1, and a client's connection.
+async fn begin() -> (World, UnboundedReceiver<TcpStream>, Tls) {
+    let (world, connections) = played("http").await;
     let client = world.tls("open.test").await;
     (world, connections, client)
 }
@@ -22,7 +28,7 @@ async fn ask(client: &mut Tls, method: &str) {
     client.write_all(format!("{method} /page HTTP/1.1\r\nHost: open.test\r\n\r\n").as_bytes()).await.unwrap();
 }
 
-async fn connected(connections: &mut UnboundedReceiver<TcpStream>) -> TcpStream {
+pub(crate) async fn connected(connections: &mut UnboundedReceiver<TcpStream>) -> TcpStream {
     tokio::time::timeout(PATIENCE, connections.recv()).await.expect("no connection came").unwrap()
 }
 
@@ -192,6 +198,15 @@ async fn begin_body(client: &mut Tls, method: &str, fields: &str, body: &str) {
     client.write_all(request.as_bytes()).await.unwrap();
 }
 
+/// Begins a request whose body has no length, and has its upstream read the first piece.
+async fn begin_chunks(client: &mut Tls, connections: &mut UnboundedReceiver<TcpStream>) -> TcpStream {
+    begin_body(client, "POST", "Transfer-Encoding: chunked", "3\r\none\r\n").await;
+    let mut upstream = connected(connections).await;
+    asked(&mut upstream).await;
+    sent(&mut upstream, "3\r\none\r\n").await;
+    upstream
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_body_goes_up_as_it_comes_and_its_connection_serves_the_next() {
     let (world, mut connections, mut client) = begin().await;
@@ -232,10 +247,7 @@ async fn each_body_goes_up_as_it_comes_and_its_connection_serves_the_next() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_passes_while_the_body_still_goes_up() {
     let (world, mut connections, mut client) = begin().await;
-    begin_body(&mut client, "POST", "Transfer-Encoding: chunked", "3\r\none\r\n").await;
-    let mut upstream = connected(&mut connections).await;
-    asked(&mut upstream).await;
-    sent(&mut upstream, "3\r\none\r\n").await;
+    let mut upstream = begin_chunks(&mut client, &mut connections).await;
     upstream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nein\r\n").await.unwrap();
     read_until(&mut client, "ein\r\n").await;
     client.write_all(b"3\r\ntwo\r\n").await.unwrap();
@@ -254,10 +266,7 @@ async fn an_answer_passes_while_the_body_still_goes_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_does_not_want_the_rest_of_a_body_says_so() {
     let (_world, mut connections, mut client) = begin().await;
-    begin_body(&mut client, "POST", "Transfer-Encoding: chunked", "3\r\none\r\n").await;
-    let mut upstream = connected(&mut connections).await;
-    asked(&mut upstream).await;
-    sent(&mut upstream, "3\r\none\r\n").await;
+    let mut upstream = begin_chunks(&mut client, &mut connections).await;
     upstream.write_all(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 5\r\n\r\nlarge").await.unwrap();
     drop(upstream);
     assert_eq!(status(&read_until(&mut client, "large").await), 413);
@@ -302,10 +311,7 @@ async fn a_body_is_sent_twice_only_where_that_is_safe_and_it_is_all_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_hears_that_its_client_has_gone_in_the_middle_of_a_body() {
     let (_world, mut connections, mut client) = begin().await;
-    begin_body(&mut client, "POST", "Transfer-Encoding: chunked", "3\r\none\r\n").await;
-    let mut upstream = connected(&mut connections).await;
-    asked(&mut upstream).await;
-    sent(&mut upstream, "3\r\none\r\n").await;
+    let mut upstream = begin_chunks(&mut client, &mut connections).await;
     drop(client);
     let mut rest = Vec::new();
     let end = tokio::time::timeout(PATIENCE, upstream.read_to_end(&mut rest)).await.expect("the connection stays open");

@@ -11,8 +11,8 @@ use http::{HeaderMap, Request, Response};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::carried::{self, played};
 use crate::client::{PATIENCE, read_until};
-use crate::deadlines::doorman;
 use crate::world::World;
 
 /// How long a way without room has to stay so, to count as full.
@@ -20,10 +20,7 @@ const FULL: Duration = Duration::from_millis(500);
 
 /// A proxy before an upstream that speaks HTTP/2 without TLS.
 async fn begin() -> (World, UnboundedReceiver<TcpStream>, SendRequest<Bytes>) {
-    let (address, connections) = doorman().await;
-    let route =
-        format!("\n  - {{from: https://open.test, to: h2c://{address}, allow_public_unauthenticated_access: true}}");
-    let world = World::with(&route, "").await;
+    let (world, connections) = played("h2c").await;
     let client = world.h2("open.test").await;
     (world, connections, client)
 }
@@ -34,7 +31,7 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
 
 /// The upstream's end of the next connection.
 async fn connected(connections: &mut UnboundedReceiver<TcpStream>) -> Connection<TcpStream, Bytes> {
-    let stream = soon(connections.recv()).await.unwrap();
+    let stream = carried::connected(connections).await;
     soon(h2::server::handshake(stream)).await.unwrap()
 }
 
