@@ -1,6 +1,7 @@
 //! Requests to upstreams in the clear, by ourselves. Pingora's own way is made for caches and modules too: two
 //! halves that hand tasks to each other. One loop does, and takes three fifths of the time.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -155,17 +156,17 @@ async fn send_body(
 ) -> Result<(Sent, bool)> {
     let mut ended = session.as_mut().is_body_done();
     let mut sent = Sent::Whole;
+    let mut answered = false;
     // Of an earlier try.
     for piece in &kept.pieces {
-        sent = send(upstream, session, piece.clone(), false).await?;
+        sent = send(upstream, session, context, (piece.clone(), false), &mut answered).await?;
         if sent == Sent::InPart {
             break;
         }
     }
     if ended && sent == Sent::Whole {
-        sent = send(upstream, session, Bytes::new(), true).await?;
+        sent = send(upstream, session, context, (Bytes::new(), true), &mut answered).await?;
     }
-    let mut answered = false;
     while !ended && (sent == Sent::Whole || !answered) {
         // Either may be first: a side that is always ready leaves the other its share. Cancel-safe as above.
         tokio::select! {
@@ -177,7 +178,7 @@ async fn send_body(
                 again::received(context, &piece, ended)?;
                 if sent == Sent::Whole {
                     kept.keep(&piece);
-                    sent = send(upstream, session, piece, ended).await?;
+                    sent = send(upstream, session, context, (piece, ended), &mut answered).await?;
                 }
             }
         }
@@ -185,19 +186,39 @@ async fn send_body(
     Ok((sent, answered))
 }
 
-/// Sends a piece of the body, unless the client goes meanwhile.
-async fn send(upstream: &mut Connection, session: &mut Session, piece: Bytes, ended: bool) -> Result<Sent> {
-    let gone = async {
-        match session.downstream_session.watch_h2_stream_close() {
-            Some(closed) => closed.await,
-            // Over HTTP/1.1 it says so behind what it has sent, and that is not read before this is.
-            None => std::future::pending().await,
-        }
-    };
-    let outcome = tokio::select! {
-        biased;
-        outcome = upstream.send_body(piece, ended) => outcome,
-        gone = gone => return Err(client_gone(gone)),
+/// Sends a piece of the body, and whether it is the last, unless the client goes meanwhile. What comes of the answer while it
+/// waits goes down: an upstream may have to be rid of that before it reads on.
+async fn send(
+    upstream: &mut Connection,
+    session: &mut Session,
+    context: &mut Context,
+    (piece, ended): (Bytes, bool),
+    answered: &mut bool,
+) -> Result<Sent> {
+    let (up, mut down) = upstream.ways();
+    let mut sending = pin!(up.send(piece, ended));
+    let outcome = loop {
+        let gone = async {
+            match session.downstream_session.watch_h2_stream_close() {
+                Some(closed) => closed.await,
+                // Over HTTP/1.1 it says so behind what it has sent, and that is not read before this is.
+                None => std::future::pending().await,
+            }
+        };
+        let task = async {
+            match &mut down {
+                Some(down) if !*answered => down.read().await,
+                _ => std::future::pending().await,
+            }
+        };
+        let mut task = tokio::select! {
+            biased;
+            outcome = &mut sending => break outcome,
+            gone = gone => return Err(client_gone(gone)),
+            task = task => task?,
+        };
+        pass(&mut task, session, context)?;
+        *answered = session.downstream_session.response_duplex_vec(vec![task]).await?;
     };
     match outcome {
         Ok(()) => Ok(Sent::Whole),

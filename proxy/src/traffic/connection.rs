@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use h2::SendStream;
 use http::header::CONTENT_LENGTH;
 use http::{Method, StatusCode, Version};
 use pingora_core::connectors::TransportConnector;
@@ -9,6 +10,7 @@ use pingora_core::connectors::http::v2::handshake;
 use pingora_core::protocols::http::HttpTask;
 use pingora_core::protocols::http::v1::client::HttpSession as Http1;
 use pingora_core::protocols::http::v2::client::Http2Session as Http2;
+use pingora_core::protocols::http::v2::write_body;
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use portcullis_config::Scheme;
@@ -20,13 +22,30 @@ use crate::upstream::{Chosen, Endpoint, WRITE, h2_settings};
 pub(super) enum Connection {
     /// HTTP/1.1.
     Whole(Http1),
-    /// HTTP/2: a stream, and what of its answer comes next.
-    Stream(Http2, Next),
+    /// HTTP/2.
+    Stream(Stream),
 }
+
+/// A stream of HTTP/2.
+pub(super) struct Stream {
+    http: Http2,
+    /// The way up, from the head on.
+    body: Option<SendStream<Bytes>>,
+    next: Next,
+}
+
+/// The way up.
+pub(super) enum Up<'a> {
+    Whole(&'a mut Http1),
+    Stream(Option<&'a mut SendStream<Bytes>>),
+}
+
+/// The way down.
+pub(super) struct Down<'a>(&'a mut Http2, &'a mut Next);
 
 /// The part of an HTTP/2 answer that comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+enum Next {
     Head,
     Body,
     Trailers,
@@ -61,9 +80,8 @@ impl Connection {
         Ok((Self::stream(stream.ok_or_else(refused)?), false))
     }
 
-    fn stream(mut stream: Http2) -> Self {
-        stream.write_timeout = Some(WRITE);
-        Self::Stream(stream, Next::Head)
+    fn stream(http: Http2) -> Self {
+        Self::Stream(Stream { http, body: None, next: Next::Head })
     }
 
     /// Bounds each write over HTTP/1.1; over HTTP/2 they are bounded always.
@@ -77,7 +95,7 @@ impl Connection {
     pub(super) const fn version(&self) -> Version {
         match self {
             Self::Whole(_) => Version::HTTP_11,
-            Self::Stream(..) => Version::HTTP_2,
+            Self::Stream(_) => Version::HTTP_2,
         }
     }
 
@@ -88,16 +106,55 @@ impl Connection {
     pub(super) async fn send_head(&mut self, head: RequestHeader, ended: bool) -> Result<()> {
         let sent = match self {
             Self::Whole(connection) => connection.write_request_header(Box::new(head)).await.map(drop),
-            Self::Stream(stream, _) => stream.write_request_header(Box::new(head), ended),
+            Self::Stream(Stream { http, body, .. }) => {
+                http.write_request_header(Box::new(head), ended).map(|()| *body = http.take_request_body_writer())
+            }
         };
         sent.map_err(|error| error.into_up())
     }
 
+    /// Its two ways, where they can be gone at once: over HTTP/1.1 nothing is read of an answer while a piece of a body waits.
+    pub(super) const fn ways(&mut self) -> (Up<'_>, Option<Down<'_>>) {
+        match self {
+            Self::Whole(connection) => (Up::Whole(connection), None),
+            Self::Stream(Stream { http, body, next }) => (Up::Stream(body.as_mut()), Some(Down(http, next))),
+        }
+    }
+
+    /// What comes next of the answer. Cancel-safe: what was read lies in the connection until it is handed out.
+    ///
+    /// # Errors
+    /// The connection broke, or what came is no answer.
+    pub(super) async fn read(&mut self) -> Result<HttpTask> {
+        match self {
+            Self::Whole(connection) => connection.read_response_task().await.map_err(|error| error.into_up()),
+            Self::Stream(Stream { http, next, .. }) => Down(http, next).read().await,
+        }
+    }
+
+    /// Leaves the connection for the next request, after a whole exchange.
+    pub(super) async fn leave(self, endpoint: &Endpoint) {
+        match self {
+            Self::Whole(mut connection) => {
+                connection.respect_keepalive();
+                if let Some(stream) = connection.reuse().await {
+                    endpoint.idle.leave(stream);
+                }
+            }
+            // A stream ends with itself, but the end of an answer with a length may come on its own.
+            Self::Stream(Stream { mut http, mut next, .. }) => {
+                while next != Next::Nothing && matches!(read(&mut http, &mut next).now_or_never(), Some(Ok(_))) {}
+            }
+        }
+    }
+}
+
+impl Up<'_> {
     /// Sends a piece of the body, which may be empty; `ended` if it is the last.
     ///
     /// # Errors
     /// The upstream reads no more.
-    pub(super) async fn send_body(&mut self, piece: Bytes, ended: bool) -> Result<()> {
+    pub(super) async fn send(self, piece: Bytes, ended: bool) -> Result<()> {
         match self {
             Self::Whole(connection) => {
                 if !piece.is_empty() {
@@ -111,43 +168,26 @@ impl Connection {
                 Ok(())
             }
             // Nothing is sent for nothing.
-            Self::Stream(..) if piece.is_empty() && !ended => Ok(()),
-            Self::Stream(stream, _) => stream.write_request_body(piece, ended).await,
+            Self::Stream(_) if piece.is_empty() && !ended => Ok(()),
+            Self::Stream(Some(body)) => write_body(body, piece, ended, Some(WRITE)).await,
+            Self::Stream(None) => Err(Error::explain(ErrorType::InternalError, "a body before its head")),
         }
     }
+}
 
-    /// What comes next of the answer. Cancel-safe: what was read lies in the connection until it is handed out.
+impl Down<'_> {
+    /// What comes next of the answer. Cancel-safe: what was read lies in the stream until it is handed out.
     ///
     /// # Errors
-    /// The connection broke, or what came is no answer.
+    /// The stream broke, or what came is no answer.
     pub(super) async fn read(&mut self) -> Result<HttpTask> {
-        let task = match self {
-            Self::Whole(connection) => connection.read_response_task().await,
-            Self::Stream(stream, next) => read(stream, next).await,
-        };
-        task.map_err(|mut error| {
+        read(self.0, self.1).await.map_err(|mut error| {
             // Pingora would ask again by HTTP/1.1, which was not agreed upon; whether the request was looked at, nobody knows.
             if matches!(error.etype(), ErrorType::InvalidH2 | ErrorType::H2Downgrade) {
                 error.set_retry(false);
             }
             error.into_up()
         })
-    }
-
-    /// Leaves the connection for the next request, after a whole exchange.
-    pub(super) async fn leave(self, endpoint: &Endpoint) {
-        match self {
-            Self::Whole(mut connection) => {
-                connection.respect_keepalive();
-                if let Some(stream) = connection.reuse().await {
-                    endpoint.idle.leave(stream);
-                }
-            }
-            // A stream ends with itself, but the end of an answer with a length may come on its own.
-            Self::Stream(mut stream, mut next) => {
-                while next != Next::Nothing && matches!(read(&mut stream, &mut next).now_or_never(), Some(Ok(_))) {}
-            }
-        }
     }
 }
 

@@ -250,6 +250,49 @@ async fn a_client_that_does_not_read_holds_up_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_reads_on_only_when_it_is_rid_of_its_answer_gets_the_rest() {
+    const BYTES: usize = 4 << 20;
+    let (_world, mut connections, mut client) = begin().await;
+    let (answer, mut body) = ask(&mut client, false);
+    body.send_data(vec![1; BYTES].into(), true).unwrap();
+    let mut upstream = Upstream::serve(connected(&mut connections).await);
+    let (request, mut respond) = upstream.asked().await;
+    let mut reply = respond.send_response(Response::new(()), false).unwrap();
+    let mut heard = request.into_body();
+    // All that it lets come at first: a piece waits for leave then.
+    let mut bytes = 0;
+    while bytes < 65_535 {
+        bytes += soon(heard.data()).await.unwrap().unwrap().len();
+    }
+    let received = tokio::spawn(async move {
+        let mut answer = soon(answer).await.unwrap().into_body();
+        let mut bytes = 0;
+        while let Some(piece) = soon(answer.data()).await {
+            let piece = piece.unwrap().len();
+            bytes += piece;
+            answer.flow_control().release_capacity(piece).unwrap();
+        }
+        bytes
+    });
+    let mut left = BYTES;
+    while left > 0 {
+        reply.reserve_capacity(left);
+        let room = soon(poll_fn(|cx| reply.poll_capacity(cx))).await.unwrap().unwrap();
+        reply.send_data(vec![2; room].into(), false).unwrap();
+        left -= room;
+    }
+    heard.flow_control().release_capacity(bytes).unwrap();
+    while let Some(piece) = soon(heard.data()).await {
+        let piece = piece.unwrap().len();
+        bytes += piece;
+        heard.flow_control().release_capacity(piece).unwrap();
+    }
+    assert_eq!(bytes, BYTES);
+    reply.send_data(Bytes::new(), true).unwrap();
+    assert_eq!(received.await.unwrap(), BYTES);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_waits_for_the_word_to_go_on_has_it_from_the_proxy() {
     let (world, mut connections, _client) = begin().await;
     let mut client = world.tls("open.test").await;
