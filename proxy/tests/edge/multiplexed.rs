@@ -59,6 +59,17 @@ fn ask(client: &mut SendRequest<Bytes>, ended: bool) -> (ResponseFuture, SendStr
     client.send_request(call.header("te", "trailers").body(()).unwrap(), ended).unwrap()
 }
 
+/// Reads a body to its end, and lets it come; how many bytes it was.
+async fn rest(body: &mut RecvStream) -> usize {
+    let mut bytes = 0;
+    while let Some(piece) = soon(body.data()).await {
+        let piece = piece.unwrap().len();
+        bytes += piece;
+        body.flow_control().release_capacity(piece).unwrap();
+    }
+    bytes
+}
+
 fn trailers(status: &str) -> HeaderMap {
     HeaderMap::from_iter([("grpc-status".parse().unwrap(), status.parse().unwrap())])
 }
@@ -264,16 +275,7 @@ async fn an_upstream_that_reads_on_only_when_it_is_rid_of_its_answer_gets_the_re
     while bytes < 65_535 {
         bytes += soon(heard.data()).await.unwrap().unwrap().len();
     }
-    let received = tokio::spawn(async move {
-        let mut answer = soon(answer).await.unwrap().into_body();
-        let mut bytes = 0;
-        while let Some(piece) = soon(answer.data()).await {
-            let piece = piece.unwrap().len();
-            bytes += piece;
-            answer.flow_control().release_capacity(piece).unwrap();
-        }
-        bytes
-    });
+    let received = tokio::spawn(async move { rest(soon(answer).await.unwrap().body_mut()).await });
     let mut left = BYTES;
     while left > 0 {
         reply.reserve_capacity(left);
@@ -282,12 +284,7 @@ async fn an_upstream_that_reads_on_only_when_it_is_rid_of_its_answer_gets_the_re
         left -= room;
     }
     heard.flow_control().release_capacity(bytes).unwrap();
-    while let Some(piece) = soon(heard.data()).await {
-        let piece = piece.unwrap().len();
-        bytes += piece;
-        heard.flow_control().release_capacity(piece).unwrap();
-    }
-    assert_eq!(bytes, BYTES);
+    assert_eq!(bytes + rest(&mut heard).await, BYTES);
     reply.send_data(Bytes::new(), true).unwrap();
     assert_eq!(received.await.unwrap(), BYTES);
 }
